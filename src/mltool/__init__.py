@@ -1,0 +1,25 @@
+"""From a PyTorch training script, or trained weights, to a verified, fast, deployed and watched model.
+
+The verbs load when they are first used, so that `import mltool` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mltool.verbs import Model, add_data, evaluate, import_model, load, predict, save, train
+
+__all__ = ["Model", "add_data", "evaluate", "import_model", "load", "predict", "save", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from mltool import verbs
+
+        return getattr(verbs, name)
+    raise AttributeError(f"module `mltool` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,85 @@
+"""An artifact that is being written."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mltool.artifacts import digest
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.checks import Check, any_failed
+from mltool.artifacts.manifest import MANIFEST, ArtifactKind, FileEntry, Manifest, Parent
+from mltool.artifacts.references import References
+from mltool.artifacts.writing import write_json
+from mltool.core.version import version
+
+
+class Draft:
+    """An artifact that is being written; nobody sees it before `commit`."""
+
+    def __init__(
+        self, kind: ArtifactKind, folder: Path, publish: Callable[[Path, Manifest], Path], refs: References
+    ) -> None:
+        self.kind, self.folder, self._publish, self._refs = kind, folder, publish, refs
+
+    def path(self, name: str) -> Path:
+        """Where to write the file `name`; its folder is made."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def commit(
+        self,
+        name: str | None,
+        *,
+        config: Mapping[str, Any],
+        parents: Iterable[Parent] = (),
+        metrics: Mapping[str, float] | None = None,
+        signature: Mapping[str, Any] | None = None,
+        checks: Iterable[Check] = (),
+        facts: Mapping[str, Any] | None = None,
+        not_identity: Iterable[str] = (),
+        weights: str | None = None,
+    ) -> Artifact:
+        """Seal the files, move them into the store and name them.
+
+        An artifact with a failed check gets no name: it can be reached by its digest only.
+
+        Args:
+            name: The name whose next version it becomes; None for none.
+            not_identity: Files that say something about the artifact but are not what it is: reports, histories.
+            weights: The file whose digest is the digest of the weights.
+        """
+        outside = set(not_identity)
+        files = {
+            file: FileEntry(
+                digest.of_file(self.folder / file), (self.folder / file).stat().st_size, file not in outside
+            )
+            for file in digest.files_below(self.folder)
+        }
+        checks = tuple(checks)
+        unnumbered = Manifest(
+            kind=self.kind,
+            digest="",
+            created_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            mltool_version=version(),
+            parents=tuple(parents),
+            config=dict(config),
+            metrics={key: float(value) for key, value in (metrics or {}).items() if math.isfinite(value)},
+            signature=dict(signature or {}),
+            checks=checks,
+            facts=dict(facts or {}),
+            files=files,
+            weights_digest=files[weights].sha256 if weights else None,
+        )
+        manifest = unnumbered.with_digest(unnumbered.identity_digest())
+        # Written last: a directory without it is an interrupted run, safe to delete.
+        write_json(self.folder / MANIFEST, manifest.to_json())
+        path = self._publish(self.folder, manifest)
+        ref = None
+        if name is not None and not any_failed(checks):
+            ref = self._refs.add(self.kind, name, manifest.digest, manifest.created_utc)
+        return Artifact(path, Manifest.read(path), ref)

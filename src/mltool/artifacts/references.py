@@ -1,0 +1,115 @@
+"""Names: small pointer files, committed with the project, from `name@N` to a digest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.writing import write_json
+from mltool.core.errors import ArtifactError, ConfigError
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_LOCK_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: int
+    digest: str
+    created_utc: str
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can be a file name on every system.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not _NAME.match(name):
+        raise ConfigError(
+            f"`{name}` cannot be a name", hint="use letters, digits, `.`, `_` and `-`, and start with a letter or digit"
+        )
+    return name
+
+
+class References:
+    """The names of one store; each kind of artifact has names of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def versions(self, kind: ArtifactKind, name: str) -> list[Version]:
+        """All versions of a name, oldest first; empty if there is no such name.
+
+        Raises:
+            ArtifactError: The pointer file is damaged.
+        """
+        path = self._path(kind, name)
+        try:
+            data = json.loads(path.read_bytes())
+            return [Version(**entry) for entry in data["versions"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"`{path}` is damaged: {error}", hint="restore it, for example with `git checkout`"
+            ) from error
+
+    def names(self, kind: ArtifactKind) -> list[str]:
+        return sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
+
+    def all(self, kind: ArtifactKind) -> Iterator[tuple[str, Version]]:
+        """Every `name@N` of a kind with its version, by name and then by age."""
+        for name in self.names(kind):
+            for version in self.versions(kind, name):
+                yield f"{name}@{version.version}", version
+
+    def add(self, kind: ArtifactKind, name: str, digest: str, created_utc: str) -> str:
+        """Give a digest the next version of a name and return `name@N`; a digest that has one keeps it.
+
+        Raises:
+            ArtifactError: Another process holds the names for more than a minute.
+        """
+        check_name(name)
+        path = self._path(kind, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
+                versions = self.versions(kind, name)
+                for version in versions:
+                    if version.digest == digest:
+                        return f"{name}@{version.version}"
+                number = versions[-1].version + 1 if versions else 1
+                self._write(path, [*versions, Version(number, digest, created_utc)])
+        except Timeout:
+            raise ArtifactError(
+                f"another process holds the names in `{self.folder}`", hint="wait for it, or end it, and try again"
+            ) from None
+        return f"{name}@{number}"
+
+    def remove(self, kind: ArtifactKind, digest: str) -> list[str]:
+        """Take every name from a digest and return those it had."""
+        removed = []
+        with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
+            for name in self.names(kind):
+                versions = self.versions(kind, name)
+                kept = [version for version in versions if version.digest != digest]
+                removed += [f"{name}@{v.version}" for v in versions if v.digest == digest]
+                if kept:
+                    self._write(self._path(kind, name), kept)
+                elif versions:
+                    self._path(kind, name).unlink()
+        return removed
+
+    def _path(self, kind: ArtifactKind, name: str) -> Path:
+        return self.folder / kind.value / f"{name}.json"
+
+    @staticmethod
+    def _write(path: Path, versions: list[Version]) -> None:
+        write_json(path, {"versions": [asdict(version) for version in versions]})

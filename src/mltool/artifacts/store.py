@@ -1,0 +1,226 @@
+"""The store: artifacts by digest, written whole or not at all.
+
+.mltool/artifacts/<digest12>/   the artifacts (git-ignored)
+.mltool/refs/<kind>/<name>.json their names (committed)
+.mltool/staging/                what is being written; whatever a killed process left there is safe to delete
+.mltool/runs/                   unfinished and finished training runs
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mltool.artifacts import digest
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.checks import Check
+from mltool.artifacts.disk import explained_disk_errors
+from mltool.artifacts.draft import Draft
+from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest, Parent
+from mltool.artifacts.references import References, check_name
+from mltool.artifacts.writing import write_json
+from mltool.core.config.settings import find_project
+from mltool.core.errors import ArtifactError
+
+_IGNORED = "artifacts/\nruns/\nstaging/\n*.lock\n.lock\n"
+
+
+class Store:
+    """The artifacts of one project."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.artifacts, self.staging, self.runs = root / "artifacts", root / "staging", root / "runs"
+        self.refs = References(root / "refs")
+
+    @contextmanager
+    def draft(self, kind: ArtifactKind) -> Iterator[Draft]:
+        """A folder on the store's own volume to write an artifact in; removed unless it was committed.
+
+        Raises:
+            MltoolError: The disk is full or the folder cannot be written.
+        """
+        folder = self.staging / f"{kind.value}-{uuid.uuid4().hex}"
+        with explained_disk_errors(self.root):
+            self._prepare()
+            folder.mkdir()
+            lock = FileLock(f"{folder}.lock")  # held while we live: `gc` removes only what nobody writes
+            lock.acquire()
+            try:
+                yield Draft(kind, folder, self._publish, self.refs)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
+                Path(f"{folder}.lock").unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        for folder in (self.artifacts, self.staging, self.refs.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(_IGNORED, encoding="utf-8")
+
+    def _publish(self, folder: Path, manifest: Manifest) -> Path:
+        """Move a sealed folder to its place; an equal artifact that stands there already is kept."""
+        target = self.artifacts / manifest.digest[: digest.SHORT]
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not target.is_dir():
+                raise
+            try:
+                Artifact.open(target)
+            except ArtifactError:  # a damaged one is replaced by this whole one
+                broken = self.staging / f"replaced-{uuid.uuid4().hex}"
+                target.rename(broken)
+                folder.rename(target)
+                shutil.rmtree(broken, ignore_errors=True)
+        return target
+
+    def find(self, ref: str, kind: ArtifactKind) -> Artifact:
+        """Load an artifact by path, digest prefix, `name`, `name@3` or `latest`.
+
+        Raises:
+            ArtifactError: There is none, several fit, it is of another kind, or it is damaged.
+        """
+        found_by: str | None
+        if ref == "latest":
+            found_by, path = self._latest(kind)
+        elif _is_path(ref):
+            found_by, path = None, Path(ref).resolve()
+        else:
+            found_by, path = self._by_name(ref, kind) or (None, self._by_digest(ref, kind))
+        artifact = Artifact.open(path, found_by)
+        if artifact.kind is not kind:
+            raise ArtifactError(f"`{ref}` is a {artifact.kind.value}, but a {kind.value} is needed")
+        return artifact if found_by else Artifact(path, artifact.manifest, self.name_of(artifact))
+
+    def _latest(self, kind: ArtifactKind) -> tuple[str, Path]:
+        named = list(self.refs.all(kind))
+        present = [(ref, version) for ref, version in named if self._folder(version.digest).is_dir()]
+        if not present:
+            lost = f"`{named[-1][0]}` has a name, but its files are not in this store; " if named else ""
+            raise ArtifactError(
+                f"{lost}there is no {kind.value} in `{self.root}` yet",
+                hint="make one with `mltool train`"
+                if kind is ArtifactKind.model
+                else "make one with `mltool data add`",
+            )
+        ref, version = max(
+            present, key=lambda item: (item[1].created_utc, self._folder(item[1].digest).stat().st_mtime)
+        )
+        return ref, self._folder(version.digest)
+
+    def _by_name(self, ref: str, kind: ArtifactKind) -> tuple[str, Path] | None:
+        name, at, number = ref.partition("@")
+        versions = self.refs.versions(kind, check_name(name))
+        if not versions:
+            if at:
+                raise ArtifactError(f"there is no {kind.value} `{name}`", hint=self._known(kind))
+            return None
+        wanted = [v for v in versions if not at or str(v.version) == number]
+        if not wanted:
+            raise ArtifactError(
+                f"there is no `{ref}`", hint=f"`{name}` has the versions {', '.join(str(v.version) for v in versions)}"
+            )
+        found = f"{name}@{wanted[-1].version}"
+        folder = self._folder(wanted[-1].digest)
+        if not folder.is_dir():
+            raise ArtifactError(f"`{found}` has a name, but its files are not in this store")
+        return found, folder
+
+    def _by_digest(self, prefix: str, kind: ArtifactKind) -> Path:
+        if len(prefix) >= 4 and all(c in "0123456789abcdef" for c in prefix):
+            fitting = [path for path in self.artifacts.glob(f"{prefix[: digest.SHORT]}*") if path.is_dir()]
+            if len(fitting) > 1:
+                raise ArtifactError(f"`{prefix}` fits {len(fitting)} artifacts", hint="give more of the digest")
+            if fitting and Manifest.read(fitting[0]).digest.startswith(prefix):
+                return fitting[0]
+        raise ArtifactError(f"there is no {kind.value} `{prefix}`", hint=self._known(kind))
+
+    def _known(self, kind: ArtifactKind) -> str:
+        names = self.refs.names(kind)
+        return f"known are {', '.join(names[:8])}" if names else f"there is no {kind.value} yet"
+
+    def _folder(self, full_digest: str) -> Path:
+        return self.artifacts / full_digest[: digest.SHORT]
+
+    def name_of(self, artifact: Artifact) -> str | None:
+        """The newest reference to an artifact, or None."""
+        fitting = [ref for ref, version in self.refs.all(artifact.kind) if version.digest == artifact.digest]
+        return fitting[-1] if fitting else None
+
+    def manifests(self, kind: ArtifactKind | None = None) -> list[tuple[Path, Manifest]]:
+        """Every readable manifest, oldest first; a damaged one is left out, `find` says what is wrong."""
+        found = []
+        for path in sorted(self.artifacts.glob("*")):
+            try:
+                manifest = Manifest.read(path)
+            except ArtifactError:
+                continue
+            if kind in (None, manifest.kind):
+                found.append((path, manifest))
+        return sorted(found, key=lambda item: item[1].created_utc)
+
+    def attest(
+        self,
+        subject: Artifact,
+        claim: str,
+        *,
+        checks: Iterable[Check] = (),
+        metrics: Mapping[str, float] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """Write proof that comes later: an artifact of its own that names the digest it speaks of.
+
+        Args:
+            claim: What it is about, such as `profile` or `promotion`.
+        """
+        with self.draft(ArtifactKind.attestation) as draft:
+            body = {"claim": claim, "checks": [check.to_json() for check in checks], "metrics": dict(metrics or {})}
+            write_json(draft.path("claim.json"), body)
+            return draft.commit(
+                None,
+                config={"claim": claim, "subject": subject.digest},
+                parents=[Parent("subject", subject.kind, subject.digest, subject.ref)],
+                metrics=metrics,
+                checks=checks,
+                facts=facts,
+            )
+
+    def attestations(self, subject: Artifact) -> list[Artifact]:
+        """All attestations of an artifact, oldest first."""
+        fitting = (
+            path
+            for path, manifest in self.manifests(ArtifactKind.attestation)
+            if manifest.config.get("subject") == subject.digest
+        )
+        return [Artifact.open(path) for path in fitting]
+
+    def remove(self, artifact: Artifact) -> list[str]:
+        """Delete an artifact and its names, and return the names."""
+        names = self.refs.remove(artifact.kind, artifact.digest)
+        doomed = self.staging / f"removed-{uuid.uuid4().hex}"
+        with explained_disk_errors(self.root):
+            self._prepare()
+            artifact.path.rename(doomed)  # at once, so that nobody loads half of it
+            shutil.rmtree(doomed)
+        return names
+
+
+def open_store(project: Path | None = None) -> Store:
+    """The store of the project around the current folder; `MLTOOL_HOME` overrides."""
+    home = os.environ.get("MLTOOL_HOME")
+    return Store(Path(home).resolve() if home else (project or find_project()) / ".mltool")
+
+
+def _is_path(ref: str) -> bool:
+    return "/" in ref or os.sep in ref or ref in (".", "..") or (Path(ref) / MANIFEST).is_file()

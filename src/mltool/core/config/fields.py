@@ -1,0 +1,169 @@
+"""What a config field may hold, and how text becomes its value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+MISSING: Any = dataclasses.MISSING
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    default_factory: Callable[[], Any] | Any = MISSING,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...] | None = None,
+) -> Any:
+    """A dataclass field with limits: `minimum` and `maximum` are allowed values, `above` is not.
+
+    `choices` may be a function, for names that are found when they are needed.
+    """
+    limits = {"minimum": minimum, "maximum": maximum, "above": above, "choices": choices}
+    metadata = {name: limit for name, limit in limits.items() if limit is not None}
+    if default_factory is not MISSING:
+        return dataclasses.field(default_factory=default_factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """The type of a field, taken apart: `tuple[int, ...] | None` is base int, many, optional."""
+
+    base: type
+    many: bool = False
+    mapping: bool = False
+    optional: bool = False
+
+    @classmethod
+    def of(cls, annotation: Any) -> FieldType:
+        optional = False
+        if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+            inner = [part for part in typing.get_args(annotation) if part is not types.NoneType]
+            optional = len(inner) < len(typing.get_args(annotation))
+            (annotation,) = inner
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is tuple:
+            return cls(arguments[0], many=True, optional=optional)
+        if origin is dict:
+            value_type = arguments[1] if arguments[1] is not Any else object
+            return cls(value_type, mapping=True, optional=optional)
+        return cls(annotation, optional=optional)
+
+    def __str__(self) -> str:
+        words = {
+            int: "a whole number",
+            float: "a number",
+            bool: "true or false",
+            str: "text",
+            object: "a value",
+        }
+        word = words.get(self.base, self.base.__name__)
+        if self.many:
+            word = f"a list, each {word}"
+        if self.mapping:
+            word = f"names with values, each {word}"
+        return f"{word} or null" if self.optional else word
+
+
+_BOOLEANS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+
+
+def parse(text: str, field_type: FieldType) -> Any:
+    """Read `text` as the type of its field, so that `010` is ten and `no` is text where text is wanted.
+
+    Raises:
+        ValueError: The text does not fit the type.
+    """
+    if field_type.optional and text.strip().lower() in {"null", "none", "~", ""}:
+        return None
+    if field_type.many:
+        inner = text.strip().removeprefix("[").removesuffix("]")
+        return tuple(
+            _parse_one(part.strip().strip("'\""), field_type.base) for part in inner.split(",") if part.strip()
+        )
+    if field_type.mapping:
+        value = parse_any(text)
+        if not isinstance(value, dict):
+            raise ValueError(text)
+        return value
+    return _parse_one(text, field_type.base)
+
+
+def _parse_one(text: str, base: type) -> Any:
+    if base is bool:
+        try:
+            return _BOOLEANS[text.strip().lower()]
+        except KeyError:
+            raise ValueError(text) from None
+    if base is int:
+        return int(text)
+    if base is float:
+        number = float(text)
+        if math.isnan(number):
+            raise ValueError(text)
+        return number
+    if base is object:
+        return parse_any(text)
+    return text
+
+
+def parse_any(text: str) -> Any:
+    """Read `text` where the field takes anything, such as an argument of a user's network.
+
+    Raises:
+        ValueError: The text has an unclosed quote or bracket.
+    """
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(text) from error
+    if isinstance(value, str) and value == text.strip():  # YAML 1.1 reads `1e-3` as text; a quoted one is text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def limit_broken(value: Any, metadata: typing.Mapping[str, Any]) -> str | None:
+    """What `value` should have been, in words, or None if it is within its limits."""
+    if value is None:
+        return None
+    values = value if isinstance(value, tuple) else (value,)
+    choices = metadata.get("choices")
+    if choices is not None:
+        names = choices() if callable(choices) else choices
+        if any(one not in names for one in values):
+            return "one of " + ", ".join(f"`{name}`" for name in names)
+    low, high, above = (metadata.get(name) for name in ("minimum", "maximum", "above"))
+    if (
+        any(low is not None and one < low for one in values)
+        or any(high is not None and one > high for one in values)
+        or any(above is not None and one <= above for one in values)
+    ):
+        parts = [
+            f"at least {low:g}" if low is not None else "",
+            f"above {above:g}" if above is not None else "",
+        ]
+        parts.append(f"at most {high:g}" if high is not None else "")
+        return " and ".join(part for part in parts if part)
+    return None

@@ -1,0 +1,233 @@
+"""From what was written to a frozen, checked config."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from mltool.core.config.fields import FieldType, limit_broken, parse
+from mltool.core.config.settings import (
+    SECTIONS,
+    Setting,
+    find_project,
+    from_arguments,
+    from_overrides,
+    gather,
+)
+from mltool.core.errors import ConfigError
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Generic[ConfigT]):
+    config: ConfigT
+    values: dict[str, Any]
+    """Value by dotted key; text with `${…}` is kept as it was written, so that no secret is stored."""
+    origins: dict[str, str]
+    """Where each key that is not a default came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    type: FieldType
+    metadata: Mapping[str, Any]
+
+
+def load_config(
+    job: type[ConfigT],
+    own: str,
+    overrides: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> ConfigT:
+    """The config of a verb; `resolve` says where each value came from."""
+    return resolve(job, own, overrides, values, project).config
+
+
+def resolve(
+    job: type[ConfigT],
+    own: str,
+    overrides: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+    project: Path | None = None,
+) -> Resolved[ConfigT]:
+    """Read every source in rising priority and build `job`, a dataclass whose fields are sections.
+
+    Args:
+        job: What the verb needs; a field that is no dataclass (`name`) is a key of its own.
+        own: The verb's section, whose fields may be written without it.
+        overrides: `KEY=VALUE` tokens.
+        values: Keyword arguments from Python.
+        project: Folder of `mltool.yaml`; found from the current folder by default.
+
+    Raises:
+        ConfigError: A key is unknown, or a value has the wrong type or is out of range.
+    """
+    fields = dict(_leaves(job))
+    written = [_with_section(s, fields, own) for s in (*from_overrides(list(overrides)), *from_arguments(values or {}))]
+    settings = gather(project or find_project(), written)
+    parsed: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    resolved_texts = _interpolate(settings)
+    for setting in settings:
+        section = setting.key.split(".")[0]
+        if setting not in written and section in SECTIONS and section not in {key.split(".")[0] for key in fields}:
+            continue  # another verb's section
+        field_key, rest = _field_of(setting, fields, own)
+        field = fields[field_key]
+        value = _value(setting, field, resolved_texts.get(setting.key, setting.value), is_entry=bool(rest))
+        keep = setting.value if setting.key in resolved_texts else value
+        if rest:
+            parsed[field_key] = _with_entry(parsed.get(field_key, {}), rest, value)
+            stored[field_key] = _with_entry(stored.get(field_key, {}), rest, keep)
+        else:
+            parsed[field_key], stored[field_key] = value, keep
+        origins[field_key] = setting.origin
+    config = _build(job, parsed, prefix="")
+    defaults = {key: _get(config, key) for key in fields}
+    return Resolved(config, {**defaults, **stored}, origins)
+
+
+def _leaves(job: type[Any], prefix: str = "") -> Iterable[tuple[str, _Field]]:
+    hints = get_type_hints(job)
+    for field in dataclasses.fields(job):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from _leaves(hint, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", _Field(FieldType.of(hint), field.metadata)
+
+
+def _with_section(setting: Setting, fields: Mapping[str, _Field], own: str) -> Setting:
+    first = setting.key.split(".")[0]
+    sections = {key.split(".")[0] for key in fields}
+    if first in sections or f"{own}.{first}" not in fields:
+        return setting
+    return dataclasses.replace(setting, key=f"{own}.{setting.key}")
+
+
+def _field_of(setting: Setting, fields: Mapping[str, _Field], own: str) -> tuple[str, str]:
+    """The field that a key means, and the entry below it (`model.args.hidden` is entry `hidden` of `model.args`)."""
+    parts = setting.key.split(".")
+    for length in range(len(parts), 0, -1):
+        key = ".".join(parts[:length])
+        if key in fields and (length == len(parts) or fields[key].type.mapping):
+            return key, ".".join(parts[length:])
+    raise ConfigError(_named(setting, f"unknown key `{setting.key}`"), hint=_nearest(setting.key, fields, own))
+
+
+def _nearest(key: str, fields: Mapping[str, _Field], own: str) -> str:
+    short = {name.removeprefix(f"{own}."): name.removeprefix(f"{own}.") for name in fields}
+    spellings = {**{name: name for name in fields}, **short}
+    last_parts = {name.rsplit(".", 1)[-1]: name.removeprefix(f"{own}.") for name in fields}
+    close = difflib.get_close_matches(key.lower(), spellings, 1, 0.6)
+    if close:
+        return f"did you mean `{spellings[close[0]]}`?"
+    close = difflib.get_close_matches(key.rsplit(".", 1)[-1].lower(), last_parts, 1, 0.6)
+    if close:
+        return f"did you mean `{last_parts[close[0]]}`?"
+    return f"known keys are {', '.join(sorted(short))}"
+
+
+def _named(setting: Setting, problem: str) -> str:
+    """`problem`, led by the file and line or the variable it stands in."""
+    in_text = setting.origin == "argument" or setting.origin.startswith(f"{setting.key}=") or "=" in setting.origin
+    return problem if in_text else f"{setting.origin}: {problem}"
+
+
+def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> Any:
+    field_type = FieldType(field.type.base) if is_entry else field.type
+    try:
+        value = _coerce(written, field_type) if setting.typed else parse(str(written), field_type)
+    except ValueError:
+        raise ConfigError(_named(setting, f"`{setting.key}` must be {field_type}, not `{written}`")) from None
+    wanted = limit_broken(value, field.metadata) if not is_entry else None
+    if wanted is not None:
+        choices = field.metadata.get("choices")
+        names = [str(name) for name in (choices() if callable(choices) else choices or ())]
+        close = difflib.get_close_matches(str(value).lower(), names, 1)
+        raise ConfigError(
+            _named(setting, f"`{setting.key}` must be {wanted}, not `{written}`"),
+            hint=f"did you mean `{close[0]}`?" if close else None,
+        )
+    return value
+
+
+def _coerce(value: Any, field_type: FieldType) -> Any:
+    """Accept a typed value (a keyword argument, a quoted text) if its type fits.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if value is None and field_type.optional:
+        return None
+    if field_type.base is object and not field_type.many:
+        return value
+    if field_type.many:
+        if not isinstance(value, tuple | list):
+            value = (value,)
+        return tuple(_coerce(one, FieldType(field_type.base)) for one in value)
+    if isinstance(value, str) and field_type.base is not str:
+        return parse(value, field_type)
+    if isinstance(value, bool) != (field_type.base is bool):
+        raise ValueError(value)
+    if field_type.base is float and isinstance(value, int | float):
+        return float(value)
+    if field_type.base is str and not isinstance(value, dict | list | tuple):
+        return str(value)
+    if not isinstance(value, field_type.base):
+        raise ValueError(value)
+    return value
+
+
+def _with_entry(mapping: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    name, _, rest = path.partition(".")
+    inner = mapping.get(name, {})
+    entry = _with_entry(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value
+    return {**mapping, name: entry}
+
+
+def _build(job: type[ConfigT], parsed: Mapping[str, Any], prefix: str) -> ConfigT:
+    hints = get_type_hints(job)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(job):  # type: ignore[arg-type]
+        key, hint = f"{prefix}{field.name}", hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            arguments[field.name] = _build(hint, parsed, f"{key}.")
+        elif key in parsed:
+            arguments[field.name] = parsed[key]
+    return job(**arguments)
+
+
+def _get(config: object, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _interpolate(settings: Iterable[Setting]) -> dict[str, Any]:
+    """The texts that hold `${…}`, with OmegaConf's answer for each."""
+    settings = list(settings)
+    if not any(isinstance(s.value, str) and "${" in s.value for s in settings):
+        return {}
+    from omegaconf import OmegaConf  # 0.1 s: only where somebody interpolates
+    from omegaconf.errors import OmegaConfBaseException
+
+    tree = OmegaConf.create({})
+    for setting in settings:
+        OmegaConf.update(tree, setting.key, list(setting.value) if isinstance(setting.value, tuple) else setting.value)
+    texts = {}
+    for setting in settings:
+        if isinstance(setting.value, str) and "${" in setting.value:
+            try:
+                texts[setting.key] = OmegaConf.select(tree, setting.key, throw_on_missing=True)
+            except OmegaConfBaseException as error:
+                problem = str(error).splitlines()[0]
+                raise ConfigError(_named(setting, f"`{setting.value}` cannot be resolved: {problem}")) from error
+    return texts

@@ -1,0 +1,145 @@
+"""Where settings come from: `mltool.yaml`, the environment, the command line, keyword arguments."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mltool.core.errors import ConfigError
+
+FILE_NAME = "mltool.yaml"
+SECTIONS = ("data", "model", "task", "train")
+"""Every section that some verb reads; a test compares them with the verbs' configs."""
+TOP_LEVEL = ("version", "name", *SECTIONS)
+
+_OVERRIDE = re.compile(r"^[A-Za-z_][\w.]*=")
+_RESERVED_VARIABLES = {"MLTOOL_HOME", "MLTOOL_DEBUG"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value somebody wrote, before it is known what its field holds."""
+
+    key: str
+    value: Any
+    """Text as written, or a Python value where the writer's types count (a quoted YAML text, a keyword argument)."""
+    origin: str
+    """`mltool.yaml:12`, `MLTOOL_TRAIN__LR`, `lr=0.1`, or `argument`."""
+    typed: bool = False
+
+
+def is_override(token: str) -> bool:
+    return bool(_OVERRIDE.match(token))
+
+
+def from_overrides(tokens: Sequence[str]) -> Iterator[Setting]:
+    """Read `KEY=VALUE` tokens.
+
+    Raises:
+        ConfigError: A token has no `=`.
+    """
+    for token in tokens:
+        if not is_override(token):
+            raise ConfigError(f"`{token}` is not KEY=VALUE", hint=f"write it as `{token}=VALUE`")
+        key, _, text = token.partition("=")
+        yield Setting(key, text, token)
+
+
+def from_arguments(values: Mapping[str, Any], prefix: str = "") -> Iterator[Setting]:
+    """Read keyword arguments; a dictionary is a section."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from from_arguments(value, f"{prefix}{name}.")
+        else:
+            yield Setting(f"{prefix}{name}", value, "argument", typed=not isinstance(value, str))
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Iterator[Setting]:
+    """Read `MLTOOL_SECTION__KEY=VALUE`; deeper levels repeat the double underscore.
+
+    Raises:
+        ConfigError: The variable names no section.
+    """
+    for variable in sorted(environ):
+        if not variable.startswith("MLTOOL_") or variable in _RESERVED_VARIABLES:
+            continue
+        key = variable.removeprefix("MLTOOL_").lower().replace("__", ".")
+        if key.split(".")[0] not in TOP_LEVEL:
+            raise ConfigError(
+                f"`{variable}` names no section of the config",
+                hint=f"write MLTOOL_SECTION__KEY; sections are {', '.join(SECTIONS)}",
+            )
+        yield Setting(key, environ[variable], variable)
+
+
+def from_file(path: Path) -> list[Setting]:
+    """Read a config file into settings that know their line.
+
+    Raises:
+        ConfigError: The file is not readable YAML, a key stands twice, or `version` is not 1.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.MarkedYAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path.name}:{mark.line + 1}" if mark else path.name
+        problem = getattr(error, "problem", None) or "it is not UTF-8 text"
+        raise ConfigError(f"`{where}` cannot be read: {problem}") from error
+    if root is None:
+        return []
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"`{path.name}` must hold sections, such as `train:`")
+    settings = list(_from_mapping(root, path.name, prefix=""))
+    for setting in settings:
+        section = setting.key.split(".")[0]
+        if section not in TOP_LEVEL:
+            close = difflib.get_close_matches(section, TOP_LEVEL, 1)
+            hint = f"did you mean `{close[0]}`?" if close else f"sections are {', '.join(SECTIONS)}"
+            raise ConfigError(f"{setting.origin}: unknown section `{section}`", hint=hint)
+        if setting.key == "version" and str(setting.value) != "1":
+            raise ConfigError(
+                f"`{setting.origin}` says version `{setting.value}`, but this mltool reads version 1",
+                hint="upgrade mltool, or write `version: 1`",
+            )
+    return [setting for setting in settings if setting.key != "version"]
+
+
+def _from_mapping(node: yaml.MappingNode, file: str, prefix: str) -> Iterator[Setting]:
+    seen: set[str] = set()
+    for key_node, value_node in node.value:
+        key, origin = str(key_node.value), f"{file}:{key_node.start_mark.line + 1}"
+        if key in seen:
+            raise ConfigError(f"`{origin}` gives `{prefix}{key}` a second time", hint="keep one of the two")
+        seen.add(key)
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _from_mapping(value_node, file, f"{prefix}{key}.")
+        elif isinstance(value_node, yaml.SequenceNode):
+            value = yaml.SafeLoader("").construct_object(value_node, deep=True)
+            yield Setting(f"{prefix}{key}", tuple(value), origin, typed=True)
+        else:
+            quoted = value_node.style in ("'", '"')
+            yield Setting(f"{prefix}{key}", str(value_node.value), origin, typed=quoted)
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The folder of the nearest `mltool.yaml` at or above `start`, else `start` itself (default: current folder)."""
+    start = (start or Path.cwd()).resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / FILE_NAME).is_file()), start)
+
+
+def gather(project: Path, *written: Iterable[Setting]) -> list[Setting]:
+    """All settings in rising priority: the project's file, the environment, then what is `written`."""
+    file = project / FILE_NAME
+    settings = from_file(file) if file.is_file() else []
+    settings += from_environment()
+    for group in written:
+        settings += group
+    return settings

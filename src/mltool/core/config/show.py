@@ -1,0 +1,37 @@
+"""The resolved config as YAML that can be copied into `mltool.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from mltool.core.config.load import Resolved
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys as sections, with plain lists for tuples: the form in which a config is stored."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = list(value) if isinstance(value, tuple) else value
+    return tree
+
+
+def with_origins(resolved: Resolved[Any]) -> str:
+    """YAML with the source of each value as a comment."""
+    lines: list[tuple[str, str]] = [("version: 1", "")]
+    section = ""
+    for key, value in resolved.values.items():
+        head, _, name = key.rpartition(".")
+        if head != section:
+            section = head
+            lines.append((f"{head}:", ""))
+        text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=1000)
+        text = text.removesuffix("\n").removesuffix("...").strip()
+        lines.append((f"{'  ' if head else ''}{name}: {text}", resolved.origins.get(key, "default")))
+    width = min(48, max(len(line) for line, _ in lines))
+    return "\n".join(f"{line:<{width}}  # {origin}" if origin else line for line, origin in lines)

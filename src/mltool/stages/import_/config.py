@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mltool.datasets.config import DataConfig
+from mltool.modeling.config import ModelConfig, TaskConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportJob:
+    """All that `mltool import WEIGHTS` reads."""
+
+    name: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)

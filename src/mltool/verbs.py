@@ -88,7 +88,15 @@ def add_data(*overrides: str, **values: Any) -> Artifact:
     plan = resolved("data add", overrides, values)
     from mltool.stages.data import stage
 
-    return stage.add(plan.config, open_store())
+    return stage.add(plan, open_store())
+
+
+def plan_data(*overrides: str, **values: Any) -> dict[str, Any]:
+    """What `add_data` would decode, as plain data; nothing is written."""
+    plan = resolved("data add", overrides, values)
+    from mltool.stages.data import stage
+
+    return stage.plan_of(plan, open_store())
 
 
 def train(*overrides: str, resume: bool = False, **values: Any) -> Model:
@@ -153,4 +161,4 @@ def predict(ref: str = "latest", *overrides: str, **values: Any) -> list[dict[st
     return list(stage.predict(open_store().find(ref, ArtifactKind.model), plan.config, None))
 
 
-__all__ = ["JOBS", "Model", "add_data", "evaluate", "import_model", "load", "predict", "resolved", "save", "train"]
+__all__ = ["JOBS", "Model", "add_data", "evaluate", "import_model", "load", "plan_data", "predict", "resolved", "save", "train"]

@@ -50,7 +50,13 @@ class ArtifactError(MltoolError):
 
 
 class CheckError(MltoolError):
+    """A failed check; `artifact` is what was kept all the same, by its digest only."""
+
     exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None, artifact: object | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.artifact = artifact
 
 
 class RemoteError(MltoolError):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mltool.artifacts.artifact import Artifact
+from mltool.core.errors import ArtifactError
+
 # Axes: N samples, C channels, H height, W width, F number columns, K category columns
 
+SCHEMA = "schema.json"
 ColumnKind = Literal["number", "category", "image", "tensor"]
 TargetKind = Literal["class", "number", "tensor"]
 UNKNOWN_CATEGORY = 0
@@ -88,3 +93,15 @@ class Schema:
             image=ImageSpec(**image) if image else None,
             extra=dict(data["extra"]),
         )
+
+
+def schema_of(artifact: Artifact) -> Schema:
+    """The schema that a dataset or a model carries.
+
+    Raises:
+        ArtifactError: It is missing or damaged.
+    """
+    try:
+        return Schema.from_json(json.loads((artifact.path / SCHEMA).read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"`{artifact.label}` has no usable schema: {error!r}") from error

@@ -52,7 +52,7 @@ class Source(Protocol):
     Attributes:
         num_rows: Rows, the damaged ones that were already found left out.
         stratify_N: Class codes to stratify a random split by, or None (regression, or too many values).
-        splits: Row numbers of each split when the source comes with splits (a `test` folder, `train_images`), else empty.
+        splits: Row numbers of each split when the source has them (a `test` folder, `train_images`), else empty.
             A source may give only some of `SPLITS`; a missing validation split is carved out of train by the caller.
         notes: What was understood, in sentences for the user.
         damage: Grows while batches are read.

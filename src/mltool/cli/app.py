@@ -1,0 +1,79 @@
+"""The command line: what commands there are, and one way for all of them to end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from mltool.cli import errors, output
+from mltool.cli.commands import data, evaluate, import_, models, predict, train
+from mltool.cli.help import Command, Group, examples
+from mltool.cli.progress import Talk
+from mltool.core.events import subscribed
+
+
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(cls=Group, help=help_text, rich_markup_mode=None)
+
+
+def _add(group: typer.Typer, name: str, function: Callable[..., None], example: str, panel: str | None = None) -> None:
+    group.command(name, cls=Command, rich_help_panel=panel, epilog=example)(function)
+
+
+app = _group("From a PyTorch training script, or trained weights, to a verified, fast, deployed and watched model.")
+_add(app, "import", import_.import_, import_.EXAMPLES, "start")
+_add(app, "train", train.train, train.EXAMPLES, "train")
+_add(app, "evaluate", evaluate.evaluate, evaluate.EXAMPLES, "train")
+_add(app, "predict", predict.predict, predict.EXAMPLES, "train")
+
+data_app = _group("Decode data once, and look at it.")
+_add(data_app, "add", data.add, data.ADD_EXAMPLES)
+_add(data_app, "show", data.show, data.SHOW_EXAMPLES)
+_add(data_app, "list", data.list_, data.LIST_EXAMPLES)
+app.add_typer(data_app, name="data", rich_help_panel="data", epilog=examples("mltool data add source=iris.csv"))
+
+models_app = _group("Look at models, and tidy up.")
+_add(models_app, "list", models.list_, models.LIST_EXAMPLES)
+_add(models_app, "show", models.show, models.SHOW_EXAMPLES)
+_add(models_app, "compare", models.compare, models.COMPARE_EXAMPLES)
+_add(models_app, "rm", models.rm, models.RM_EXAMPLES)
+_add(models_app, "gc", models.gc, models.GC_EXAMPLES)
+app.add_typer(models_app, name="models", rich_help_panel="project", epilog=examples("mltool models list"))
+
+
+def _version(value: bool) -> None:
+    if value:
+        from mltool.core.version import version
+
+        output.write(f"mltool {version()}")
+        raise typer.Exit
+
+
+@app.callback(epilog=examples("mltool train", "mltool import weights.pt model.target=src.model:Net"))
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    output.reset()
+    talk = Talk()
+    with subscribed(talk):
+        try:
+            command = typer.main.get_command(app)
+            return errors.guarded(
+                lambda: command.main(list(arguments), prog_name="mltool", standalone_mode=False), arguments
+            )
+        finally:
+            talk.close()
+
+
+def main() -> None:
+    code = run(sys.argv[1:])
+    sys.exit(code if errors.close_stdout() else 1)

@@ -1,0 +1,27 @@
+"""Questions, asked only where somebody can answer."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mltool.cli import output
+from mltool.cli.output import Mode
+from mltool.core.errors import ConfigError
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal; `--yes` answers.
+
+    Raises:
+        ConfigError: Nobody is there to ask.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or output.mode() is not Mode.human:
+        raise ConfigError(f"nobody can be asked: {question}", hint="give `--yes` to go ahead")
+    answer = typer.confirm(question, err=True)
+    if not answer:
+        output.say("nothing was deleted")
+    return answer

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from mltool.cli.arguments import read_args
+from mltool.cli.help import examples
+from mltool.cli.options import (
+    DatasetArg,
+    DryRunOpt,
+    JsonOpt,
+    KeysArg,
+    OpenOpt,
+    PrintConfigOpt,
+    QuietOpt,
+)
+
+ADD_EXAMPLES = examples(
+    "mltool data add source=iris.csv label=species",
+    "mltool data add source=images/ image_size=64 --dry-run",
+    keys="mltool data add",
+)
+SHOW_EXAMPLES = examples("mltool data show", "mltool data show iris@2 --open")
+LIST_EXAMPLES = examples("mltool data list")
+
+
+def add(
+    tokens: KeysArg = None,
+    dry_run: DryRunOpt = False,
+    print_config: PrintConfigOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Decode a source once into a dataset that every later step reads fast."""
+    _, overrides = read_args(tokens, verb="data add")
+    from mltool import verbs
+    from mltool.cli.show import show_config, show_made, show_plan
+
+    if print_config:
+        show_config(verbs.resolved("data add", overrides))
+    elif dry_run:
+        show_plan(verbs.plan_data(*overrides))
+    else:
+        show_made(verbs.add_data(*overrides))
+
+
+def show(
+    tokens: DatasetArg = None,
+    open_: OpenOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Show a dataset: what it holds and where it comes from."""
+    refs, _ = read_args(tokens, "[REF]")
+    from mltool.artifacts.manifest import ArtifactKind
+    from mltool.artifacts.store import open_store
+    from mltool.cli.show import open_page, show_artifact
+
+    dataset = open_store().find(refs[0] if refs else "latest", ArtifactKind.dataset)
+    show_artifact(dataset)
+    if open_:
+        open_page(dataset)
+
+
+def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """List the datasets of this project."""
+    from mltool.artifacts.manifest import ArtifactKind
+    from mltool.artifacts.store import open_store
+    from mltool.cli.listing import show_list
+
+    show_list(open_store(), ArtifactKind.dataset, empty="there is no dataset yet; make one with `mltool data add`")

@@ -1,0 +1,94 @@
+"""How a command ends: every error becomes a line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from mltool.cli import output
+from mltool.cli.arguments import spellings
+from mltool.cli.output import Mode
+from mltool.core.errors import ConfigError, MltoolError
+
+INTERRUPTED = 130
+# The root of what Typer raises for a wrong command line. It has no public name; `BadParameter`, its child, has.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def guarded(call: Callable[[], object], arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code, with everything that was to be said on stderr."""
+    try:
+        code = call()
+    except MltoolError as error:
+        return _end(error, error.exit_code, arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted(arguments)
+    except BrokenPipeError:
+        raise
+    except _UsageError as error:
+        return _end(_usage(error), ConfigError.exit_code, arguments)
+    except Exception as error:  # noqa: BLE001  # whatever is left is our bug: one line, and how to see more
+        first = str(error).partition("\n")[0]
+        what = f"{type(error).__name__}: {first}" if first else type(error).__name__
+        bug = MltoolError(
+            f"mltool failed unexpectedly: {what}", hint="set MLTOOL_DEBUG=1 for the traceback, and report it"
+        )
+        bug.__cause__ = error
+        return _end(bug, bug.exit_code, arguments)
+    if code == INTERRUPTED:  # Typer's own word for Ctrl-C
+        return _interrupted(arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _end(error: MltoolError, exit_code: int, arguments: Sequence[str]) -> int:
+    if os.environ.get("MLTOOL_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error.__cause__ if type(error) is MltoolError and error.__cause__ else error)
+    output.show_error(error.message, error.hint)
+    # A wrong command line is met before its options are read.
+    if output.mode() is Mode.json or "--json" in arguments:
+        body = {"message": error.message, "hint": error.hint, "exit_code": exit_code}
+        output.write_json({"error": body})
+    return exit_code
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    hint = None
+    if arguments[:1] == ["train"]:
+        again = [*arguments, *([] if "--resume" in arguments else ["--resume"])]
+        hint = f"continue with `mltool {' '.join(again)}`"
+    return _end(MltoolError("interrupted", hint=hint), INTERRUPTED, arguments)
+
+
+def _usage(error: Exception) -> ConfigError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "mltool"
+    option = getattr(error, "option_name", None)
+    if option and hasattr(error, "possibilities"):
+        key = option.lstrip("-").replace("-", "_")
+        if key in spellings(command.partition(" ")[2]):
+            return ConfigError(f"unknown option `{option}`", hint=f"values are keys: write `{key}=VALUE`")
+        known = (
+            [name for parameter in context.command.get_params(context) for name in parameter.opts] if context else []
+        )
+        close = difflib.get_close_matches(option, [name for name in known if name.startswith("--")], 1)
+        hint = f"did you mean `{close[0]}`?" if close else f"see `{command} --help`"
+        return ConfigError(f"unknown option `{option}`", hint=hint)
+    message = getattr(error, "format_message", error.__str__)()
+    return ConfigError(message.rstrip(".").replace("'", "`"), hint=f"see `{command} --help`")
+
+
+def close_stdout() -> bool:
+    """Send what is still buffered; False if nobody reads any more, as in `mltool models list | head -1`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""Draws what a store holds: lists, descent, comparisons, and what was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mltool.artifacts import digest
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+from mltool.cli import output, words
+from mltool.cli.inventory import Ancestor, Row, ancestors, damaged, differences, rows
+from mltool.cli.output import Mode
+from mltool.cli.show import draw_checks, draw_metrics, show_artifact
+
+_NUM_METRICS = 2
+
+
+def show_list(store: Store, kind: ArtifactKind, empty: str) -> None:
+    found = rows(store, kind)
+    for path in damaged(store):
+        output.warn(f"`{output.relative(path)}` is damaged: its manifest cannot be read")
+    if output.mode() is Mode.json:
+        output.write_json({f"{kind.value}s": [row.to_json() for row in found]})
+    elif output.mode() is Mode.quiet:
+        for row in found:
+            if row.state == "here":
+                output.write(str(row.path))
+    elif not found:
+        output.say(empty)
+    else:
+        columns = ("name", "made (UTC)", ">size", "metrics", "checks")
+        output.draw_table(columns, [_list_row(row) for row in found])
+
+
+def _list_row(row: Row) -> tuple[str, str, str, str, str]:
+    made = words.day(row.created_utc)
+    if row.manifest is None:
+        word = "only its name is here" if row.state == "missing" else f"{output.symbol('damaged')} damaged"
+        return row.label, made, "", "", word
+    metrics = list(row.manifest.metrics.items())[:_NUM_METRICS]
+    status, word = words.verdict(row.manifest.checks)
+    shown = ", ".join(f"{name} {words.number(value)}" for name, value in metrics)
+    return row.label, made, words.size(row.size_bytes), shown, f"{output.symbol(status)} {word}"
+
+
+def show_descent(store: Store, model: Artifact) -> None:
+    """Show a model with where it comes from and what was proved later."""
+    parents, proofs = ancestors(store, model), store.attestations(model)
+    show_artifact(
+        model,
+        {"ancestors": [parent.to_json() for parent in parents], "attestations": [proof.to_json() for proof in proofs]},
+    )
+    if output.mode() is not Mode.human:
+        return
+    if parents:
+        output.write("")
+        _draw_tree(model, parents)
+    for proof in proofs:
+        claim = str(proof.config.get("claim", "attestation"))
+        output.write(f"\nattestation `{claim}`, {words.day(proof.manifest.created_utc)} UTC, {proof.label}")
+        if proof.metrics:
+            draw_metrics(proof.metrics, {})
+        if proof.checks:
+            draw_checks(proof.checks)
+
+
+def _draw_tree(model: Artifact, parents: Sequence[Ancestor]) -> None:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def grow(branch: Tree, above: Sequence[Ancestor]) -> None:
+        for one in above:
+            absent = "" if one.present else ", not in this store"
+            grow(
+                branch.add(Text(f"{one.role}: {one.kind} {one.label} ({one.digest[: digest.SHORT]}{absent})")),
+                one.parents,
+            )
+
+    tree = Tree(Text(f"{model.label} comes from"))
+    grow(tree, parents)
+    output.draw(tree)
+
+
+def show_comparison(first: Artifact, second: Artifact) -> None:
+    config = differences(first.config, second.config)
+    if output.mode() is Mode.json:
+        output.write_json(
+            {
+                "a": first.to_json(),
+                "b": second.to_json(),
+                "metrics": {name: _pair(*both) for name, both in _metrics(first, second).items()},
+                "size_bytes": _pair(first.size_bytes, second.size_bytes),
+                "config": {key: {"a": one, "b": other} for key, (one, other) in config.items()},
+            }
+        )
+    elif output.mode() is Mode.quiet:
+        output.write(f"{first.path}\n{second.path}")
+    else:
+        table: list[tuple[str, ...]] = [_comparison_row(name, *both) for name, both in _metrics(first, second).items()]
+        mib = [one.size_bytes / 2**20 for one in (first, second)]
+        table.append(_comparison_row("size_mib", *mib))
+        verdicts = [words.verdict(one.checks) for one in (first, second)]
+        table.append(("checks", *(f"{output.symbol(status)} {word}" for status, word in verdicts), ""))
+        output.draw_table(("", f">{first.label}", f">{second.label}", ">difference"), table)
+        if config:
+            output.write("")
+            table = [(key, _value(one), _value(other)) for key, (one, other) in config.items()]
+            output.draw_table(("config", first.label, second.label), table)
+
+
+def _metrics(first: Artifact, second: Artifact) -> dict[str, tuple[float | None, float | None]]:
+    names = dict.fromkeys((*first.metrics, *second.metrics))
+    return {name: (first.metrics.get(name), second.metrics.get(name)) for name in names}
+
+
+def _pair(a: float | None, b: float | None) -> dict[str, float | None]:
+    return {"a": a, "b": b, "difference": None if a is None or b is None else b - a}
+
+
+def _comparison_row(name: str, a: float | None, b: float | None) -> tuple[str, ...]:
+    texts = ["" if one is None else words.number(one) for one in (a, b)]
+    return (name, *texts, "" if a is None or b is None else words.difference(a, b))
+
+
+def _value(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def show_garbage(found: Sequence[Path], *, asking: bool = False) -> None:
+    """List what nothing refers to; before a question, on stderr."""
+    num_bytes = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+    if output.mode() is Mode.json and not asking:
+        output.write_json({"garbage": [str(path) for path in found], "size_bytes": num_bytes})
+        return
+    for path in found:
+        (output.say if asking else output.write)(output.relative(path) if output.mode() is Mode.human else str(path))
+    if found:
+        output.say(f"{words.count(len(found), 'folder')}, {words.size(num_bytes)}")
+    else:
+        output.say("nothing to delete")
+
+
+def show_removed(paths: Sequence[Path], *, names: Sequence[str], num_bytes: int) -> None:
+    if output.mode() is Mode.json:
+        output.write_json({"removed": [str(path) for path in paths], "names": list(names), "size_bytes": num_bytes})
+    elif output.mode() is Mode.quiet:
+        for path in paths:
+            output.write(str(path))
+    else:
+        what = ", ".join(f"`{name}`" for name in names) or words.count(len(paths), "folder")
+        output.say(f"deleted {what}, {words.size(num_bytes)}")

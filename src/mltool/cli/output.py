@@ -1,0 +1,157 @@
+"""The only place that prints: stdout is data, stderr is talk.
+
+rich is imported where a table is drawn, so that an error or a path costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mltool.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Mode(StrEnum):
+    human = "human"
+    json = "json"
+    quiet = "quiet"
+
+
+_mode = Mode.human
+
+
+def mode() -> Mode:
+    return _mode
+
+
+def reset() -> None:
+    """Start as a new process would: for people, and never failing on a character that the terminal lacks."""
+    global _mode
+    _mode = Mode.human
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def choose(wanted: Mode) -> None:
+    """Set the mode that an option asks for.
+
+    Raises:
+        ConfigError: Another option asked for another mode.
+    """
+    global _mode
+    if _mode not in (Mode.human, wanted):
+        raise ConfigError("`--json` and `--quiet` exclude each other", hint="`--json` holds the path as well")
+    _mode = wanted
+
+
+def is_utf8(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
+def is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def symbol(name: str) -> str:
+    """A mark for `passed`, `failed`, `not_run` or `damaged`; never without the word beside it."""
+    pretty = {"passed": "✓", "failed": "✗", "not_run": "·", "damaged": "✗"}
+    plain = {"passed": "+", "failed": "x", "not_run": "-", "damaged": "x"}
+    return (pretty if is_utf8(sys.stdout) else plain)[name]
+
+
+def write(text: str) -> None:
+    """Write one line, or several, of data."""
+    sys.stdout.write(f"{text}\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON value; numbers that JSON lacks (NaN, infinity) become null."""
+    indent = 2 if sys.stdout.isatty() else None
+    write(json.dumps(_finite(value), indent=indent, ensure_ascii=not is_utf8(sys.stdout), allow_nan=False))
+
+
+def write_json_lines(values: Iterable[Any]) -> None:
+    for value in values:
+        write(json.dumps(_finite(value), ensure_ascii=not is_utf8(sys.stdout), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Talk to the person, unless they want quiet."""
+    if _mode is not Mode.quiet:
+        sys.stderr.write(f"{paint(text, style, sys.stderr)}\n")
+
+
+def warn(text: str) -> None:
+    sys.stderr.write(f"{paint('warning:', 'yellow', sys.stderr)} {text}\n")
+
+
+def show_error(message: str, hint: str | None) -> None:
+    sys.stderr.write(f"{paint('error:', 'red', sys.stderr)} {message}\n")
+    if hint:
+        sys.stderr.write(f"{paint('hint:', 'cyan', sys.stderr)} {hint}\n")
+
+
+_CODES = {"red": "1;31", "yellow": "1;33", "cyan": "36", "bold": "1", "dim": "2"}
+
+
+def paint(text: str, style: str, stream: TextIO) -> str:
+    if not style or not is_terminal(stream) or os.environ.get("NO_COLOR") or os.name == "nt":
+        return text
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
+
+
+def console() -> Console:
+    """Where tables for people are drawn; what is not a terminal is wide, so that nothing is cut."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
+
+
+def draw(*parts: RenderableType) -> None:
+    target = console()
+    for part in parts:
+        target.print(part)
+
+
+def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Draw a compact table; a column whose name starts with `>` is set right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    draw(table)
+
+
+def relative(path: Path) -> str:
+    """`path` as a person would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

@@ -1,0 +1,176 @@
+"""What each kind of result looks like, in each mode."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.checks import Check, CheckStatus
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.cli import output, words
+from mltool.cli.output import Mode
+from mltool.core.errors import CheckError
+
+if TYPE_CHECKING:
+    from mltool.core.config.load import Resolved
+    from mltool.stages.evaluate.stage import Evaluation
+
+_FEW_RECORDS = 20
+_REPORT = "report.html"
+
+
+def show_made(artifact: Artifact, *, open_report: bool = False) -> None:
+    """Show what a verb made; a failed check ends the command with exit code 4."""
+    show_artifact(artifact)
+    if open_report:
+        open_page(artifact)
+    failed = [check for check in artifact.checks if check.status is CheckStatus.failed]
+    if failed:
+        names = ", ".join(f"`{check.id}`" for check in failed)
+        output.show_error(
+            f"{'a check' if len(failed) == 1 else 'checks'} failed: {names}",
+            f"it was kept without a name, as `{artifact.label}`; see `mltool models show {artifact.label}`"
+            if artifact.kind is ArtifactKind.model
+            else f"it was kept without a name, as `{artifact.label}`",
+        )
+        raise typer.Exit(CheckError.exit_code)
+
+
+def show_artifact(artifact: Artifact, extra: dict[str, Any] | None = None) -> None:
+    """Show an artifact.
+
+    Args:
+        extra: What `--json` holds beside the artifact.
+    """
+    if output.mode() is Mode.json:
+        output.write_json({**artifact.to_json(), **(extra or {})})
+    elif output.mode() is Mode.quiet:
+        output.write(str(artifact.path))
+    else:
+        _draw_artifact(artifact)
+
+
+def _draw_artifact(artifact: Artifact) -> None:
+    manifest = artifact.manifest
+    head = [artifact.kind.value, words.size(artifact.size_bytes), f"made {words.day(manifest.created_utc)} UTC"]
+    if artifact.ref:
+        head.append(f"digest {artifact.digest[:12]}")
+    output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(head)}")
+    if artifact.metrics:
+        output.write("")
+        draw_metrics(artifact.metrics, manifest.facts.get("intervals", {}), manifest.facts.get("confidence"))
+    if artifact.checks:
+        output.write("")
+        draw_checks(artifact.checks)
+    output.write("")
+    output.write(f"path    {output.relative(artifact.path)}")
+    if (artifact.path / _REPORT).is_file():
+        output.write(f"report  {output.relative(artifact.path / _REPORT)}")
+    for index, command in enumerate(_next(artifact)):
+        output.write(f"{'next' if index == 0 else '':<6}  {command}")
+
+
+def _next(artifact: Artifact) -> list[str]:
+    if artifact.kind is ArtifactKind.dataset:
+        return [f"mltool train data.source={artifact.label}", f"mltool data show {artifact.label}"]
+    if artifact.kind is ArtifactKind.model and not artifact.has_failed_checks:
+        return [f"mltool evaluate {artifact.label}", f"mltool predict {artifact.label} input=FILE"]
+    return []
+
+
+def draw_metrics(metrics: Any, intervals: Any, confidence: float | None = None) -> None:
+    rows = []
+    for name, value in metrics.items():
+        low_high = intervals.get(name) if isinstance(intervals, dict) else None
+        between = f"{words.number(low_high[0])} to {words.number(low_high[1])}" if low_high else ""
+        rows.append((name, words.number(value), between))
+    level = f"{confidence:.0%} interval" if confidence else "interval"
+    columns = ("metric", ">value", level)
+    shown = 3 if any(row[2] for row in rows) else 2
+    output.draw_table(columns[:shown], [row[:shown] for row in rows])
+
+
+def draw_checks(checks: Sequence[Check]) -> None:
+    output.draw_table(("check", "verdict", "value", "detail"), [_check_row(check) for check in checks])
+
+
+def _check_row(check: Check) -> tuple[str, str, str, str]:
+    value = "" if check.value is None else words.number(check.value)
+    if check.limit is not None:
+        value += f" (limit {words.number(check.limit)})"
+    verdict = f"{output.symbol(check.status)} {check.status.value.replace('_', ' ')}"
+    return check.id, verdict, value.strip(), check.detail
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    if output.mode() is Mode.json:
+        output.write_json(evaluation.to_json())
+    elif output.mode() is Mode.quiet:
+        for name, value in evaluation.metrics.items():
+            output.write(f"{name}={value!r}")
+    else:
+        samples = words.count(evaluation.num_samples, "sample")
+        model = output.paint(evaluation.model, "bold", sys.stdout)
+        output.write(f"{model}  on the {evaluation.split} split, {samples}\n")
+        draw_metrics(evaluation.metrics, evaluation.intervals, evaluation.confidence)
+
+
+def show_records(records: Sequence[dict[str, Any]]) -> None:
+    """Show predictions: a table of a few, else one JSON object a line."""
+    if output.mode() is Mode.json:
+        output.write_json(list(records))
+    elif output.mode() is Mode.quiet or not 0 < len(records) <= _FEW_RECORDS:
+        output.write_json_lines(records)
+    else:
+        columns = [key for key in dict.fromkeys(key for record in records for key in record) if _is_flat(records, key)]
+        if not columns:
+            output.write_json_lines(records)
+            return
+        rows = [(str(n), *(_cell(record.get(key)) for key in columns)) for n, record in enumerate(records)]
+        output.draw_table((">row", *columns), rows)
+
+
+def _is_flat(records: Sequence[dict[str, Any]], key: str) -> bool:
+    return not any(isinstance(record.get(key), dict | list | tuple) for record in records)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return words.number(value) if isinstance(value, float) else str(value)
+
+
+def show_config(resolved: Resolved[Any]) -> None:
+    """The config that would run, with the source of each value."""
+    from mltool.core.config.show import nested, with_origins
+
+    if output.mode() is Mode.json:
+        output.write_json({"config": nested(resolved.values), "origins": resolved.origins})
+    else:
+        output.write(with_origins(resolved))
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """What a dry run would have done."""
+    if output.mode() is Mode.json:
+        output.write_json(plan)
+        return
+    for key, value in plan.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        if isinstance(value, dict):
+            text = ", ".join(f"{name} {one}" for name, one in value.items())
+        output.write(f"{key.replace('_', ' '):<18}  {text}")
+    output.say("nothing was written: this was a dry run")
+
+
+def open_page(artifact: Artifact) -> None:
+    """Show the report of an artifact in the browser."""
+    page = artifact.path / _REPORT
+    if not page.is_file():
+        output.warn(f"`{artifact.label}` has no report to open")
+    elif typer.launch(page.as_uri()) != 0:
+        output.warn(f"no browser could be opened; the report is `{output.relative(page)}`")

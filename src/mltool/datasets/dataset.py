@@ -1,0 +1,163 @@
+"""The dataset artifact: a source decoded once into memory-mapped columns."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.draft import Draft
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+from mltool.artifacts.writing import write_json
+from mltool.core import events
+from mltool.core.errors import ArtifactError, DataError, MltoolError
+from mltool.datasets.columns import TARGET, Columns, column_writers, open_columns
+from mltool.datasets.config import DataConfig
+from mltool.datasets.schema import SCHEMA, Schema, schema_of
+from mltool.datasets.source import SPLITS, Rows, Source
+from mltool.datasets.splits import complete
+
+LARGE_BYTES = 1 << 30
+"""Above this, the disk space of a decode is announced before it begins."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset artifact."""
+
+    artifact: Artifact
+
+    @cached_property
+    def schema(self) -> Schema:
+        return schema_of(self.artifact)
+
+    def split(self, name: str) -> Columns:
+        """The rows of `train`, `validation` or `test`; no rows if the dataset has no such split."""
+        return open_columns(self.artifact.path / name, [spec.name for spec in self.schema.inputs])
+
+    @property
+    def notes(self) -> list[str]:
+        return list(self.artifact.manifest.facts.get("notes", []))
+
+
+def fingerprint_of(source: Source, config: DataConfig) -> dict[str, Any]:
+    """What decides the content of a dataset: the bytes of the source and how they are understood."""
+    knobs = ("label", "ignore", "categories", "fields", "image_size", "channels")
+    splits = ("validation_fraction", "test_fraction", "split_seed")
+    kept = {name: getattr(config, name) for name in (*knobs, *splits)}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+    return {"fingerprint": source.fingerprint, **plain}
+
+
+def find_decoded(store: Store, identity: Mapping[str, Any]) -> Artifact | None:
+    """A whole dataset that was made from the same source with the same knobs, if the store has one."""
+    for path, manifest in reversed(store.manifests(ArtifactKind.dataset)):
+        if dict(manifest.config) == dict(identity):
+            try:
+                artifact = Artifact.open(path)
+            except ArtifactError as error:
+                events.warning(f"{error.message}; it is made again")
+                return None
+            return Artifact(path, manifest, store.name_of(artifact))
+    return None
+
+
+def write_dataset(
+    source: Source, config: DataConfig, store: Store, name: str, facts: Mapping[str, Any] | None = None
+) -> Dataset:
+    """Decode a source into a dataset artifact, or find the one that was made of the same source.
+
+    Raises:
+        DataError: The source cannot be used, or too much of it is damaged.
+        MltoolError: The disk is too small.
+    """
+    identity = fingerprint_of(source, config)
+    known = find_decoded(store, identity)
+    if known is not None:
+        return Dataset(known if known.ref else _named(known, store, name))
+    splits, carved = complete(
+        source.num_rows,
+        source.splits,
+        source.stratify_N,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+    schema = source.schema(splits["train"])
+    notes = [*source.notes, *carved]
+    for note in notes:
+        events.info(note)
+    with store.draft(ArtifactKind.dataset) as draft:
+        _check_space(source, store)
+        counts = _decode(source, schema, splits, draft)
+        source.damage.num_seen = max(source.damage.num_seen, source.num_rows)
+        source.damage.enforce(config.max_damaged)
+        if source.damage.found:
+            where, why = source.damage.found[0]
+            events.warning(
+                f"left out {len(source.damage.found)} damaged rows, such as `{where}`: {why}; "
+                f"`mltool data show {name}` lists them"
+            )
+        if not counts["train"]:
+            raise DataError("no row of the training split could be used", hint="`mltool data check` says why")
+        write_json(draft.path(SCHEMA), schema.to_json())
+        artifact = draft.commit(
+            name,
+            config=identity,
+            metrics={f"num_rows_{split}": float(count) for split, count in counts.items()},
+            facts={
+                "notes": notes,
+                "damage": [list(entry) for entry in source.damage.found[:1000]],
+                "num_damaged": len(source.damage.found),
+                **(facts or {}),
+            },
+        )
+    return Dataset(artifact)
+
+
+def _named(artifact: Artifact, store: Store, name: str) -> Artifact:
+    ref = store.refs.add(ArtifactKind.dataset, name, artifact.digest, artifact.manifest.created_utc)
+    return Artifact(artifact.path, artifact.manifest, ref)
+
+
+def _check_space(source: Source, store: Store) -> None:
+    needed, free = source.estimated_bytes(), shutil.disk_usage(store.root).free
+    if needed > LARGE_BYTES:
+        events.info(f"decoding takes {needed / 2**30:.1f} GiB of disk; {free / 2**30:.1f} GiB are free")
+    if needed > free:
+        raise MltoolError(
+            f"decoding needs {needed / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB are free in `{store.root}`",
+            hint="set MLTOOL_HOME to a folder on a larger disk, or lower `data.image_size`",
+        )
+
+
+def _decode(source: Source, schema: Schema, splits: Mapping[str, Rows], draft: Draft) -> dict[str, int]:
+    """Write the columns of every split, and return how many rows each has."""
+    counts = {}
+    with events.track("decode", sum(len(rows) for rows in splits.values()), "rows") as bar:
+        for split in SPLITS:
+            target_dtype, target_shape = _target_form(source, schema, splits)
+            specs = {spec.name: (np.dtype(spec.dtype), spec.shape) for spec in schema.inputs}
+            with column_writers(draft.path(split), {**specs, TARGET: (target_dtype, target_shape)}) as writers:
+                for inputs, target_N in source.batches(splits[split], schema):
+                    for name, rows in inputs.items():
+                        writers[name].append(rows)
+                    writers[TARGET].append(target_N)
+                    bar.advance(len(target_N))
+                counts[split] = writers[TARGET].num_rows
+    return counts
+
+
+def _target_form(source: Source, schema: Schema, splits: Mapping[str, Rows]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    if schema.target.kind == "class":
+        return np.dtype(np.int64), ()
+    if schema.target.kind == "number":
+        return np.dtype(np.float32), ()
+    _, target_N = next(iter(source.batches(splits["train"][:1], schema)))
+    return target_N.dtype, target_N.shape[1:]

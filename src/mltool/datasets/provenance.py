@@ -1,0 +1,45 @@
+"""Where a source came from: the git commit and the DVC hash of what was read."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def provenance(source: Path) -> dict[str, Any]:
+    """What version control knows of a file or folder; empty where it knows nothing."""
+    return {**_git(source), **_dvc(source)}
+
+
+def _git(source: Path) -> dict[str, Any]:
+    folder = source if source.is_dir() else source.parent
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            answer = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"git_commit": commit, "git_dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+
+
+def _dvc(source: Path) -> dict[str, Any]:
+    """The hash in `source.dvc`, or in the `.dvc` file of a folder above it."""
+    source = source.resolve()
+    for path in (source, *list(source.parents)[:4]):
+        pointer = path.with_name(f"{path.name}.dvc")
+        if not path.name or not pointer.is_file():
+            continue
+        try:
+            outs = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]
+            return {"dvc_file": pointer.name, "dvc_md5": outs[0]["md5"]}
+        except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError):
+            return {"dvc_file": pointer.name}
+    return {}

@@ -1,0 +1,302 @@
+"""A table in a CSV, Parquet or JSON Lines file: which columns it has, and what they mean."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mltool.core.errors import ConfigError, DataError
+from mltool.datasets.cells import did_you_mean, natural_key
+from mltool.datasets.config import DataConfig
+from mltool.datasets.encoder import Encoder
+from mltool.datasets.readers.table_columns import NumberColumn, TextColumn, type_column
+from mltool.datasets.readers.table_files import TableFile, load
+from mltool.datasets.schema import Column, Schema, Target, TensorSpec
+from mltool.datasets.source import Batch, Damage, Rows
+
+# Axes: N rows
+
+LABEL_NAMES = ("label", "target", "class", "y")
+MAX_CATEGORIES = 1000
+MAX_DISTINCT_SHARE = 0.5
+"""A column of texts with more distinct values than either, and than two, is taken for identifiers or free text."""
+MAX_INTEGER_CLASSES = 20
+ROWS_PER_BATCH = 65_536
+
+TypedColumn = NumberColumn | TextColumn
+
+
+@dataclass(slots=True)
+class TableSource:
+    """A `Source`; all damage is found before the first batch."""
+
+    num_rows: int
+    stratify_N: npt.NDArray[np.int64] | None
+    splits: Mapping[str, Rows]
+    notes: list[str]
+    damage: Damage
+    fingerprint: str
+    columns: list[TypedColumn]
+    target: TypedColumn
+    classes: tuple[str, ...]
+    """Empty if the target is a number."""
+    left_out: tuple[str, ...]
+    """Columns that the file has and the schema has not."""
+
+    def schema(self, train_rows: Rows) -> Schema:
+        if not len(train_rows):
+            raise DataError("the training split has no rows")
+        if isinstance(self.target, TextColumn) and len(self.classes) < 2:
+            raise DataError(
+                f"the label `{self.target.name}` has only the class `{''.join(self.classes)}`: nothing can be learned",
+                hint="choose another column with `data.label=NAME`",
+            )
+        if not self.columns:
+            raise DataError("no column is left to learn from", hint="the notes say why each was left out")
+        columns = []
+        for column in self.columns:
+            if isinstance(column, NumberColumn):
+                columns.append(Column(column.name, "number"))
+            else:
+                columns.append(Column(column.name, "category", tuple(sorted(column.present(train_rows)))))
+        num_numbers = sum(column.kind == "number" for column in columns)
+        inputs = (
+            TensorSpec("numbers", "float32", (num_numbers,)),
+            TensorSpec("categories", "int64", (len(columns) - num_numbers,)),
+        )
+        return Schema(
+            columns=tuple(columns),
+            inputs=tuple(spec for spec in inputs if spec.shape != (0,)),
+            target=Target(self.target.name, "class" if self.classes else "number", self.classes),
+            extra={"left_out": list(self.left_out)},
+        )
+
+    def estimated_bytes(self) -> int:
+        per_row = sum(4 if isinstance(column, NumberColumn) else 8 for column in [*self.columns, self.target])
+        return self.num_rows * per_row
+
+    def batches(self, rows: Rows, schema: Schema) -> Iterator[Batch]:
+        encoder = Encoder(schema)
+        for start in range(0, len(rows), ROWS_PER_BATCH):
+            part = rows[start : start + ROWS_PER_BATCH]
+            inputs = encoder.encode_columns({column.name: column.cells(part) for column in self.columns})
+            yield inputs, encoder.encode_target(self.target.cells(part))
+
+
+def read(config: DataConfig, path: Path) -> TableSource:
+    """Understand the table at `path`, and the one at `config.test` as its test split.
+
+    Raises:
+        ConfigError: The config names a column that is not there.
+        DataError: A file cannot be read, or has no rows that can be used.
+    """
+    files = [load(path)]
+    if config.test is not None:
+        files.append(load(Path(config.test)))
+    for file in files:
+        _check_rows(file)
+    table, untyped = _join(files)
+    names = list(table.column_names)
+    notes = [note for file in files for note in file.notes]
+    label = _find_label(config, names, notes)
+    for key, wanted in (("ignore", config.ignore), ("categories", config.categories)):
+        for name in wanted:
+            _check_known(name, names, f"data.{key}")
+
+    typed: dict[str, TypedColumn] = {}
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if name in config.ignore:
+            left_out["asked for by `data.ignore`"].append(name)
+            continue
+        column = type_column(name, table[name], untyped=name in untyped, as_texts=name in config.categories)
+        if not isinstance(column, str):
+            typed[name] = column
+        elif name == label:
+            raise DataError(f"the label `{name}` {column}", hint="choose another column with `data.label=NAME`")
+        else:
+            left_out[column].append(name)
+
+    damage, rows = _find_damage(files, typed, label)
+    typed = {name: column.keep(rows) for name, column in typed.items()}
+    target, classes = _understand_label(typed.pop(label), notes)
+    columns = _leave_out(typed.values(), config, left_out, notes)
+    for why, some in left_out.items():
+        notes.append(f"left out {_listed(some)}: {why}")
+
+    boundary = int(np.searchsorted(rows, files[0].table.num_rows))
+    if len(files) > 1 and boundary in (0, len(rows)):
+        empty = files[0 if boundary == 0 else 1].path
+        raise DataError(f"`{empty}` has no rows that can be used")
+    everything = np.arange(len(rows), dtype=np.int64)
+    return TableSource(
+        num_rows=len(rows),
+        stratify_N=_codes(target, classes) if classes else None,
+        splits={"train": everything[:boundary], "test": everything[boundary:]} if len(files) > 1 else {},
+        notes=notes,
+        damage=damage,
+        fingerprint=_fingerprint(files),
+        columns=columns,
+        target=target,
+        classes=classes,
+        left_out=tuple(name for some in left_out.values() for name in some),
+    )
+
+
+def _fingerprint(files: list[TableFile]) -> str:
+    if len(files) == 1:
+        return files[0].sha256
+    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+
+
+def _check_rows(file: TableFile) -> None:
+    if not file.table.num_rows:
+        damage = Damage(len(file.damaged), [(f"{file.path.name}:{line}", why) for line, why in file.damaged])
+        damage.enforce(0.0)
+        raise DataError(f"`{file.path}` has no rows")
+
+
+def _join(files: list[TableFile]) -> tuple[Any, set[str]]:
+    """One Arrow table of all files, and its columns whose type is still to be found."""
+    names = files[0].table.column_names
+    for file in files[1:]:
+        odd = sorted(set(names) ^ set(file.table.column_names))
+        if odd:
+            raise DataError(
+                f"`{files[0].path}` and `{file.path}` have different columns: "
+                f"{', '.join(f'`{name}`' for name in odd[:10])} are in only one of them"
+            )
+    untyped = set().union(*(file.untyped for file in files))
+    try:
+        tables = []
+        for file in files:
+            table = file.table.select(names)
+            for place, name in enumerate(names):
+                if name in untyped and name not in file.untyped:
+                    table = table.set_column(place, name, table[name].cast(pa.large_string()))
+            tables.append(table)
+        return pa.concat_tables(tables, promote_options="permissive"), untyped
+    except pa.ArrowException as error:
+        paths = " and ".join(f"`{file.path}`" for file in files)
+        raise DataError(f"{paths} have columns of different types: {error}") from error
+
+
+def _check_known(name: str, names: list[str], key: str) -> None:
+    if name not in names:
+        raise ConfigError(
+            f"`{name}` of `{key}` is not a column of the table", hint=did_you_mean(name, names, "columns")
+        )
+
+
+def _find_label(config: DataConfig, names: list[str], notes: list[str]) -> str:
+    if config.label is not None:
+        _check_known(config.label, names, "data.label")
+        if config.label in config.ignore:
+            raise ConfigError(f"`{config.label}` is both `data.label` and in `data.ignore`")
+        return config.label
+    candidates = [name for name in names if name not in config.ignore]
+    if not candidates:
+        raise DataError("the table has no columns that are not ignored")
+    by_name = {name.lower(): name for name in reversed(candidates)}
+    label = next((by_name[name] for name in LABEL_NAMES if name in by_name), None)
+    how = "by its name" if label is not None else "the last column"
+    label = label if label is not None else candidates[-1]
+    notes.append(f"`{label}` is the label ({how}); `data.label=NAME` chooses another")
+    return label
+
+
+def _find_damage(files: list[TableFile], typed: Mapping[str, TypedColumn], label: str) -> tuple[Damage, Rows]:
+    """All damage, in the order of the files, and the rows without any."""
+    num_rows = sum(file.table.num_rows for file in files)
+    why: dict[int, str] = {}
+    for column in typed.values():
+        if isinstance(column, NumberColumn):
+            for row, reason in column.damaged.items():
+                why.setdefault(row, reason)
+    for row in np.flatnonzero(typed[label].is_missing()).tolist():
+        why.setdefault(row, f"the label `{label}` is missing")
+    damage = Damage(num_seen=num_rows + sum(len(file.damaged) for file in files))
+    start = 0
+    ordered = sorted(why)
+    for file in files:
+        stop = start + file.table.num_rows
+        found = [(int(file.lines_N[row - start]), why[row]) for row in ordered if start <= row < stop]
+        for line, reason in sorted(found + file.damaged):
+            damage.add(f"{file.path.name}:{line}", reason)
+        start = stop
+    keep_N = np.ones(num_rows, bool)
+    keep_N[ordered] = False
+    rows = np.flatnonzero(keep_N).astype(np.int64)
+    if not len(rows):
+        damage.enforce(0.0)
+    return damage, rows
+
+
+def _understand_label(label: TypedColumn, notes: list[str]) -> tuple[TypedColumn, tuple[str, ...]]:
+    """The label as it will be learned, and its classes in order; no classes for a number."""
+    if isinstance(label, NumberColumn):
+        distinct = np.unique(label.values_N)
+        if len(distinct) > MAX_INTEGER_CLASSES or (distinct != np.round(distinct)).any():
+            notes.append(f"`{label.name}` is predicted as a number: it has {len(distinct)} values")
+            return label, ()
+        label = label.as_texts()
+        notes.append(f"`{label.name}` is predicted as a class: it has {len(distinct)} values, all whole numbers")
+    classes = tuple(sorted(label.present(slice(None)), key=natural_key))
+    num_rows = len(label.codes_N)
+    if len(classes) > max(MAX_INTEGER_CLASSES, MAX_DISTINCT_SHARE * num_rows):
+        raise DataError(
+            f"the label `{label.name}` has {len(classes)} different texts in {num_rows} rows, which are not classes",
+            hint="choose another column with `data.label=NAME`",
+        )
+    return label, classes
+
+
+def _codes(label: TypedColumn, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    if not isinstance(label, TextColumn):
+        raise TypeError(f"{label.name} has no classes")
+    code_of = {name: code for code, name in enumerate(classes)}
+    codes_D = np.array([code_of.get(text, -1) for text in label.texts_D], np.int64)
+    return codes_D[label.codes_N]
+
+
+def _leave_out(
+    columns: Iterable[TypedColumn], config: DataConfig, left_out: dict[str, list[str]], notes: list[str]
+) -> list[TypedColumn]:
+    """The columns worth learning from; the others are added to `left_out` by reason."""
+    kept: list[TypedColumn] = []
+    for column in columns:
+        name = column.name
+        num_present = int((~column.is_missing()).sum())
+        if num_present == 0:
+            left_out["without any value"].append(name)
+        elif len(column.is_missing()) > 1 and column.is_constant():
+            left_out["the same value in every row"].append(name)
+        elif isinstance(column, TextColumn) and name not in config.categories:
+            num_distinct = len(column.present(slice(None)))
+            if num_distinct > MAX_CATEGORIES or num_distinct > max(2, MAX_DISTINCT_SHARE * num_present):
+                why = f"{num_distinct} different texts in {num_present} rows, such as identifiers or free text"
+                left_out[why].append(name)
+            else:
+                kept.append(column)
+        else:
+            kept.append(column)
+            if isinstance(column, NumberColumn) and _counts_rows(column):
+                notes.append(f"`{name}` counts the rows; `data.ignore=[{name}]` leaves it out")
+    return kept
+
+
+def _counts_rows(column: NumberColumn) -> bool:
+    return len(column.values_N) > MAX_INTEGER_CLASSES and bool((np.diff(column.values_N) == 1).all())
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:5])
+    return shown if len(names) <= 5 else f"{len(names)} columns ({shown}, …)"

@@ -1,0 +1,271 @@
+"""What `mltool predict input=FILE` reads: records, pictures or arrays in one file, as the inputs of a model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mltool.core import events
+from mltool.core.errors import DataError, InputError
+from mltool.datasets.cells import did_you_mean, json_lines, sniff_delimiter
+from mltool.datasets.encoder import Encoder, RecordError, check_array
+from mltool.datasets.schema import UNKNOWN_CATEGORY, Schema
+
+Array = npt.NDArray[Any]
+
+STDIN = "-"
+_WRAPPERS = ("records", "instances")
+_MAGIC = {
+    b"\x93NUMPY": "npy",
+    b"PK\x03\x04": "npz",
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpg",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"II*\0": "tif",
+    b"MM\0*": "tif",
+    b"RIFF": "webp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Arrays ready for a runner, by input name; axis 0 of each is the row, and there is at least one."""
+
+    arrays: Mapping[str, Array]
+    num_rows: int
+
+
+def read_records(path: str, schema: Schema) -> Inputs:
+    """Read a file of JSON, JSON Lines, CSV, a picture, `.npy` or `.npz`; `-` is standard input, whose form is guessed.
+
+    Raises:
+        DataError: The file is missing, empty, broken or of another kind.
+        InputError: What it holds does not fit `schema`; names the file and the line or record.
+    """
+    if path == STDIN:
+        data = sys.stdin.buffer.read()
+        name = "standard input"
+    else:
+        name = f"`{path}`"
+        data = _content(path)
+    if not data.strip():
+        raise DataError(f"{name} is empty")
+    form = _sniff(data) if path == STDIN else Path(path).suffix.lower().removeprefix(".")
+    readers: dict[str, Callable[[bytes, str, Schema], Inputs]] = {
+        "json": _read_json,
+        "jsonl": _read_json_lines,
+        "ndjson": _read_json_lines,
+        "csv": _read_csv,
+        "tsv": partial(_read_csv, delimiter="\t"),
+        "npy": _read_npy,
+        "npz": _read_npz,
+    }
+    if form not in readers:
+        from mltool.datasets.readers.pixels import EXTENSIONS  # Pillow: only where there may be a picture
+
+        if f".{form}" in EXTENSIONS:
+            return _read_picture(data, name, schema)
+        raise DataError(
+            f"{name} is of a kind that cannot be predicted",
+            hint="inputs end in .json, .jsonl, .ndjson, .csv, .tsv, .npy, .npz, .png, .jpg or are other pictures",
+        )
+    return readers[form](data, name, schema)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"`{path}` does not exist") from None
+    except IsADirectoryError:
+        raise DataError(f"`{path}` is a folder, but a file is needed") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise DataError(f"`{path}` cannot be read: {error}") from error
+
+
+def _sniff(data: bytes) -> str:
+    for magic, form in _MAGIC.items():
+        if data.startswith(magic):
+            return form
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith((b"{", b"[")):
+        return "csv"
+    first_line, _, rest = text.partition(b"\n")
+    try:
+        # one whole object on the first line, and another after it
+        is_lines = isinstance(json.loads(first_line), dict) and bool(rest.strip())
+    except (ValueError, RecursionError):
+        is_lines = False
+    return "jsonl" if is_lines else "json"
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"line {line} of {name} is not UTF-8 text", hint="save it as UTF-8") from None
+
+
+def _read_json(data: bytes, name: str, schema: Schema) -> Inputs:
+    try:
+        value = json.loads(_text(data, name))
+    except json.JSONDecodeError as error:
+        raise DataError(f"line {error.lineno} of {name} is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name} is not JSON that can be read: {error}") from error
+    if isinstance(value, dict):
+        fields = {column.name for column in schema.columns}
+        wrapper = next((key for key in _WRAPPERS if isinstance(value.get(key), list) and key not in fields), None)
+        value = value[wrapper] if wrapper else [value]
+    if not isinstance(value, list):
+        raise DataError(f"{name} holds neither an object with fields nor a list of them")
+    return _encode_records(value, [f"record {number}" for number in range(1, len(value) + 1)], name, schema)
+
+
+def _read_json_lines(data: bytes, name: str, schema: Schema) -> Inputs:
+    records, places = [], []
+    for line, record, why in json_lines(_text(data, name)):
+        if record is None:
+            raise DataError(f"line {line} of {name} cannot be read: {why}")
+        records.append(record)
+        places.append(f"line {line}")
+    return _encode_records(records, places, name, schema)
+
+
+def _encode_records(records: list[Any], places: Sequence[str], name: str, schema: Schema) -> Inputs:
+    _check_rows(len(records), name)
+    arrays = _located(lambda: Encoder(schema).encode(records), places, name)
+    _warn_of_absent({field for record in records for field in record}, name, schema)
+    return Inputs(arrays, len(records))
+
+
+def _read_csv(data: bytes, name: str, schema: Schema, delimiter: str = "") -> Inputs:
+    text = _text(data, name)
+    if not delimiter:
+        delimiter = sniff_delimiter(next(line for line in text.split("\n") if line.strip()))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    names: list[str] = []
+    rows: list[list[str]] = []
+    places = []
+    end = 0
+    try:
+        for cells in reader:
+            line, end = end + 1, reader.line_num
+            if not cells:  # a blank line
+                continue
+            if not names:
+                names = [cell.strip() for cell in cells]
+            elif len(cells) != len(names):
+                raise DataError(f"line {line} of {name} has {len(cells)} cells, but the header has {len(names)}")
+            else:
+                rows.append(cells)
+                places.append(f"line {line}")
+    except csv.Error as error:
+        raise DataError(f"line {end + 1} of {name} is not CSV: {error}") from error
+    twice = sorted({one for one in names if one and names.count(one) > 1})
+    if twice:
+        raise DataError(f"{name} has more than one column named `{twice[0]}`")
+    _check_rows(len(rows), name)
+    columns = {}
+    for column_name, values in zip(names, zip(*rows, strict=True), strict=True):
+        if column_name:  # pandas writes the numbers of the rows into a column without a name
+            columns[column_name] = np.array(values, object)
+    if not columns:
+        raise DataError(f"{name} has no header with the names of its columns")
+    arrays = _located(lambda: Encoder(schema).encode_columns(columns), places, name)
+    _warn_of_absent(set(columns), name, schema)
+    return Inputs(arrays, len(rows))
+
+
+def _read_picture(data: bytes, name: str, schema: Schema) -> Inputs:
+    pictures = schema.columns_of("image")
+    if not pictures:
+        fields = ", ".join(f"`{column.name}`" for column in schema.columns[:10])
+        raise InputError(f"{name} is a picture, but the model takes {fields}")
+    return _encode_records([{pictures[0].name: data}], [""], name, schema)
+
+
+def _read_npy(data: bytes, name: str, schema: Schema) -> Inputs:
+    if len(schema.inputs) != 1:
+        inputs = ", ".join(f"`{spec.name}`" for spec in schema.inputs)
+        raise InputError(f"{name} holds one array, but the model takes {inputs}", hint="use an .npz with these names")
+    (spec,) = schema.inputs
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError) as error:
+        raise DataError(f"{name} is not a whole .npy file: {error}") from error
+    return _check_arrays({spec.name: array}, name, schema)
+
+
+def _read_npz(data: bytes, name: str, schema: Schema) -> Inputs:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            found = {key: archive[key] for key in archive.files if key != schema.target.name}
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{name} is not a whole .npz file: {error}") from error
+    wanted = [spec.name for spec in schema.inputs]
+    for key in found:
+        if key not in wanted:
+            raise InputError(f"unknown array `{key}` in {name}", hint=did_you_mean(key, wanted, "inputs"))
+    absent = [key for key in wanted if key not in found]
+    if absent:
+        raise InputError(f"{name} has no array `{absent[0]}`, which the model takes")
+    return _check_arrays(found, name, schema)
+
+
+def _check_arrays(found: Mapping[str, Array], name: str, schema: Schema) -> Inputs:
+    is_one = all(found[spec.name].shape == spec.shape for spec in schema.inputs)
+    arrays = {}
+    for spec in schema.inputs:
+        try:
+            arrays[spec.name] = check_array(found[spec.name][np.newaxis] if is_one else found[spec.name], spec)
+        except InputError as error:
+            raise InputError(f"{name}: {error.message}", hint=error.hint) from error
+    lengths = {len(array) for array in arrays.values()}
+    if len(lengths) > 1:
+        raise InputError(f"the arrays of {name} hold {sorted(lengths)} rows, but one length is needed")
+    _check_rows(min(lengths), name)
+    for k, column in enumerate(schema.columns_of("category")):
+        codes = arrays["categories"][:, k]
+        if codes.min() < UNKNOWN_CATEGORY or codes.max() > len(column.vocabulary):
+            raise InputError(f"{name}: the codes of `{column.name}` must be from 0 to {len(column.vocabulary)}")
+    if schema.columns_of("number") and np.isinf(arrays["numbers"]).any():
+        raise InputError(f"{name}: `numbers` holds infinite values")
+    return Inputs(arrays, min(lengths))
+
+
+def _check_rows(num_rows: int, name: str) -> None:
+    if num_rows == 0:
+        raise DataError(f"{name} holds no rows")
+
+
+def _located(encode: Callable[[], dict[str, Array]], places: Sequence[str], name: str) -> dict[str, Array]:
+    """Name the place in the file where a record does not fit."""
+    try:
+        return encode()
+    except RecordError as error:
+        place = places[error.record]
+        raise InputError(f"{place + ' of ' if place else ''}{name}: {error.problem}", hint=error.hint) from error
+    except InputError as error:
+        raise InputError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def _warn_of_absent(present: set[str], name: str, schema: Schema) -> None:
+    absent = [column.name for column in schema.columns if column.name not in present]
+    if absent:
+        shown = ", ".join(f"`{one}`" for one in absent[:5]) + (", …" if len(absent) > 5 else "")
+        events.warning(f"{name} has no field {shown}: treated as missing in every row")

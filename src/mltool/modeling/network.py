@@ -1,0 +1,120 @@
+"""The network that a config names, and how its inputs are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mltool.core.errors import ConfigError
+from mltool.datasets.schema import Schema
+from mltool.modeling.config import ModelConfig, networks
+from mltool.modeling.user_code import import_object, user_code
+
+
+def make_network(config: ModelConfig, schema: Schema, seed: int) -> nn.Module:
+    """Build the network with weights drawn from `seed`.
+
+    Raises:
+        ConfigError: The name, the import path or an argument is wrong.
+        UserCodeError: The user's class raises.
+    """
+    torch.manual_seed(seed)
+    if config.target is not None:
+        made_by = import_object(config.target, "model.target")
+        return _called(made_by, config.target, config.args)
+    name = config.name if config.name != "auto" else default_network(schema)
+    build = networks.load(name)
+    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for argument in config.args:
+        if argument not in known:
+            raise ConfigError(f"network `{name}` has no argument `{argument}`", hint=f"it has {', '.join(known)}")
+    try:
+        network: nn.Module = build(schema, num_outputs(schema), **config.args)
+    except (TypeError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"network `{name}` cannot be built with {config.args}: {error}") from error
+    return network
+
+
+def default_network(schema: Schema) -> str:
+    has_picture = len(schema.inputs) == 1 and (schema.image is not None or len(schema.inputs[0].shape) == 3)
+    return "cnn" if has_picture else "mlp"
+
+
+def num_outputs(schema: Schema) -> int:
+    return len(schema.target.classes) if schema.target.kind == "class" else 1
+
+
+def _called(made_by: Any, path: str, arguments: dict[str, Any]) -> nn.Module:
+    """Call the user's class or function, or take the module that stands under the path."""
+    if isinstance(made_by, nn.Module):
+        return made_by
+    try:
+        inspect.signature(made_by).bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(
+            f"`{path}` cannot be called with {arguments or 'no arguments'}: {error}",
+            hint="give its arguments as `model.args.NAME=VALUE`",
+        ) from error
+    except ValueError:  # a built-in has no signature to compare with
+        pass
+    with user_code(f"`{path}`"):
+        module = made_by(**arguments)
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"`model.target={path}` gives a `{type(module).__name__}`, but an `nn.Module` is needed")
+    return module
+
+
+def input_names(network: nn.Module, schema: Schema) -> list[str]:
+    """What the graph's inputs are called, in the order in which the network takes them.
+
+    Pictures, numbers and categories keep their names; prepared tensors take the names of the network's `forward`.
+
+    Raises:
+        ConfigError: The network takes more or fewer inputs than the data has.
+    """
+    names = [spec.name for spec in schema.inputs]
+    parameters = list(inspect.signature(network.forward).parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return names
+    taken = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in taken if p.default is p.empty]
+    if not len(required) <= len(names) <= len(taken):
+        raise ConfigError(
+            f"the network's forward takes {', '.join(f'`{p.name}`' for p in required) or 'nothing'}, "
+            f"but the data has {', '.join(f'`{name}`' for name in names)}",
+            hint="choose the arrays with `data.fields.inputs=NAME`",
+        )
+    if all(column.kind == "tensor" for column in schema.columns):
+        return [parameter.name for parameter in taken[: len(names)]]
+    return names
+
+
+def renamed_inputs(schema: Schema, names: list[str]) -> Schema:
+    """The schema of the model: its inputs under the names that the graph has."""
+    new = dict(zip((spec.name for spec in schema.inputs), names, strict=True))
+    return dataclasses.replace(
+        schema,
+        inputs=tuple(dataclasses.replace(spec, name=new[spec.name]) for spec in schema.inputs),
+        columns=tuple(dataclasses.replace(c, name=new[c.name]) if c.kind == "tensor" else c for c in schema.columns),
+    )
+
+
+def outputs_by_name(outputs: Any) -> dict[str, Tensor]:
+    """The tensors that a network answers: one is called `output`, several keep their keys or are counted.
+
+    Raises:
+        ConfigError: They are no tensors.
+    """
+    if isinstance(outputs, Tensor):
+        return {"output": outputs}
+    if isinstance(outputs, tuple | list):
+        fields = getattr(outputs, "_fields", None)
+        names = fields or ([f"output_{i}" for i in range(len(outputs))] if len(outputs) > 1 else ["output"])
+        outputs = dict(zip(names, outputs, strict=True))
+    if isinstance(outputs, dict) and outputs and all(isinstance(value, Tensor) for value in outputs.values()):
+        return {str(name): value for name, value in outputs.items()}
+    raise ConfigError(f"the network answers a `{type(outputs).__name__}`, but tensors are needed")

@@ -1,0 +1,68 @@
+"""What is recorded of a network so that it can be built again, and the building."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mltool.artifacts import digest
+from mltool.artifacts.artifact import Artifact
+from mltool.core.errors import ArtifactError
+from mltool.datasets.schema import Schema, schema_of
+from mltool.modeling.config import ModelConfig
+from mltool.modeling.network import default_network, make_network
+from mltool.modeling.tasks import Task
+
+
+def recipe(config: ModelConfig, schema: Schema, network: nn.Module, task: Task) -> dict[str, Any]:
+    """Plain data from which `network_of` builds the network again."""
+    own = config.target is not None
+    return {
+        "network": None if own else (config.name if config.name != "auto" else default_network(schema)),
+        "target": config.target,
+        "args": dict(config.args),
+        "source_sha256": source_digest(network) if own else None,
+        "task": task.kind,
+        "loss": task.loss_name,
+        "output_kind": task.output_kind,
+        "inputs": [spec.name for spec in schema.inputs],
+    }
+
+
+def source_digest(network: nn.Module) -> str | None:
+    """The digest of the file that defines the network's class, or None if it has no file."""
+    try:
+        file = inspect.getsourcefile(type(network))
+    except TypeError:
+        return None
+    return digest.of_file(Path(file)) if file and Path(file).is_file() else None
+
+
+def network_of(model: Artifact) -> nn.Module:
+    """Build the network of a model artifact, without its weights.
+
+    Raises:
+        ArtifactError: The model was imported as a graph, or saved from a module without an import path.
+        ConfigError: The user's class is not at hand.
+    """
+    made_with: Mapping[str, Any] = model.config.get("rebuild", {})
+    if not made_with.get("network") and not made_with.get("target"):
+        raise ArtifactError(
+            f"`{model.label}` has no module to build again, only its graph",
+            hint="use `backend=onnxruntime`, or import it with `model.target=package.module:Class`",
+        )
+    config = ModelConfig(
+        name=made_with.get("network") or "auto", target=made_with.get("target"), args=dict(made_with.get("args", {}))
+    )
+    network = make_network(config, schema_of(model), seed=0)
+    recorded = made_with.get("source_sha256")
+    if recorded and source_digest(network) != recorded:
+        raise ArtifactError(
+            f"the source of `{config.target}` changed after `{model.label}` was made",
+            hint="check out the commit it was made with, or use `backend=onnxruntime`, which needs no source",
+        )
+    return network

@@ -1,0 +1,104 @@
+"""From the `data` section to an opened dataset: found in the store, or decoded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+from mltool.core.config.settings import find_project
+from mltool.core.errors import ArtifactError, DataError
+from mltool.datasets.config import DataConfig
+from mltool.datasets.dataset import Dataset, write_dataset
+from mltool.datasets.provenance import provenance
+from mltool.datasets.readers import embedded
+from mltool.datasets.source import Source
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".parquet", ".jsonl", ".ndjson")
+TORCH_SUFFIXES = (".pt", ".pth")
+
+
+def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> Dataset:
+    """The dataset that the `data` section names.
+
+    Args:
+        name: The name a new dataset gets; by default that of its source.
+
+    Raises:
+        ConfigError: The source does not exist.
+        DataError: It cannot be read, or too much of it is damaged.
+    """
+    known = _in_store(config, store)
+    if known is not None:
+        return known
+    source, facts = read_source(config)
+    return write_dataset(source, config, store, name or default_name(config), facts)
+
+
+def _in_store(config: DataConfig, store: Store) -> Dataset | None:
+    """The dataset of that name or reference, unless the source is an embedded set or stands on the disk."""
+    if config.target or config.source in embedded.EMBEDDED or Path(config.source).exists():
+        return None
+    if "/" in config.source or Path(config.source).suffix:
+        return None
+    try:
+        return Dataset(store.find(config.source, ArtifactKind.dataset))
+    except ArtifactError as error:
+        raise DataError(
+            f"`data.source={config.source}` is no file, folder or dataset here: {error.message}",
+            hint=f"give a path, one of the embedded sets ({', '.join(embedded.EMBEDDED)}), or the name of a dataset",
+        ) from error
+
+
+def read_source(config: DataConfig) -> tuple[Source, dict[str, Any]]:
+    """Understand a source without decoding it; also what version control knows of it.
+
+    Torch loads only for sources that need it.
+    """
+    if config.target is not None:
+        from mltool.modeling.user_datasets import read_target
+
+        return read_target(config), provenance(find_project())
+    if config.source in embedded.EMBEDDED and not Path(config.source).exists():
+        return embedded.read(config, config.source), {"source": config.source}
+    path = Path(config.source)
+    if not path.exists():
+        raise DataError(
+            f"`data.source={config.source}` does not exist in `{Path.cwd()}`",
+            hint=f"give a path, or one of the embedded sets: {', '.join(embedded.EMBEDDED)}",
+        )
+    return _read_path(config, path), {"source": config.source, **provenance(path)}
+
+
+def _read_path(config: DataConfig, path: Path) -> Source:
+    name = path.name.lower()
+    if path.is_dir():
+        from mltool.datasets.readers import images
+
+        return images.read(config, path)
+    if name.endswith(TABLE_SUFFIXES):
+        from mltool.datasets.readers import table
+
+        return table.read(config, path)
+    if name.endswith(".npz"):
+        from mltool.datasets.readers import arrays
+
+        return arrays.read(config, path)
+    if name.endswith(TORCH_SUFFIXES):
+        from mltool.modeling.tensor_files import read_pt
+
+        return read_pt(config, path)
+    raise DataError(
+        f"`{path}` has a form that is not known",
+        hint=f"give a folder of images, or a file that ends in {', '.join((*TABLE_SUFFIXES, '.npz', *TORCH_SUFFIXES))}",
+    )
+
+
+def default_name(config: DataConfig) -> str:
+    """A name made from the source: `data/raw/corn.csv` is `corn`."""
+    text = config.target.partition(":")[2] if config.target else Path(config.source).name.partition(".")[0]
+    if not text:
+        text = Path(config.source).resolve().name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "data"

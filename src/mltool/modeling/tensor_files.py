@@ -1,0 +1,68 @@
+"""Files of tensors written by torch; nothing in them is ever executed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mltool.core.errors import DataError
+from mltool.datasets.config import DataConfig
+from mltool.datasets.readers import arrays
+from mltool.datasets.source import Source
+
+
+def load_torch_file(path: Path) -> Any:
+    """Load a `.pt` file with `weights_only=True`.
+
+    Raises:
+        DataError: The file is missing, damaged, or needs code to be executed.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"`{path}` needs code to be executed while it is read, so it is refused",
+            hint="write tensors only, such as `torch.save(model.state_dict(), path)`",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        lines = str(error).splitlines()
+        raise DataError(f"`{path}` is not a file that torch can read: {lines[0] if lines else error!r}") from error
+
+
+def read_pt(config: DataConfig, path: Path) -> Source:
+    """A `.pt` file with named tensors, a pair of tensors, or one tensor of images beside one of labels."""
+    named = _named_arrays(load_torch_file(path), path)
+    source = arrays.understand(named, config)
+    if config.test is not None:
+        test = _named_arrays(load_torch_file(Path(config.test)), Path(config.test))
+        both = {f"train_{name}": array for name, array in named.items()}
+        both |= {f"test_{name}": array for name, array in test.items()}
+        source = arrays.understand(both, config)
+    return source
+
+
+def _named_arrays(content: Any, path: Path) -> dict[str, np.ndarray]:
+    if isinstance(content, Tensor):
+        content = {"data": content}
+    elif isinstance(content, tuple | list) and len(content) == 2 and all(isinstance(x, Tensor) for x in content):
+        content = {"data": content[0], "labels": content[1]}
+    if isinstance(content, Mapping):
+        named = {str(key): as_array(value) for key, value in content.items() if isinstance(value, Tensor)}
+        if named:
+            return named
+    raise DataError(
+        f"`{path}` holds a `{type(content).__name__}`, but named tensors are needed",
+        hint="write it with `torch.save({'images': x, 'labels': y}, path)`",
+    )
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A tensor as a numpy array; bfloat16, which numpy lacks, becomes float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

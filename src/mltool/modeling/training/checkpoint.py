@@ -1,0 +1,91 @@
+"""Everything a run needs to go on bit for bit, in one safetensors file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mltool.core.errors import ArtifactError
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; everything but tensors.
+
+    Attributes:
+        position: Samples of all ranks seen in this epoch.
+        step: Optimizer steps since the beginning.
+        loss_sum: Sum of the losses of this epoch's samples so far.
+        best_epoch: The epoch with the smallest validation loss, counted from 1; 0 before the first.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    best_epoch: int = 0
+    best_loss: float | None = None
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(
+    path: Path, network: nn.Module, optimizer: Optimizer, best: dict[str, Tensor] | None, progress: Progress
+) -> None:
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+    # Gradients are there only in the middle of an accumulation.
+    tensors |= {f"gradient.{name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
+    tensors["rng"] = torch.get_rng_state()
+    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # Clones, because safetensors refuses tied weights, which share their memory.
+        save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, staged, _metadata(progress))
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _metadata(progress: Progress) -> dict[str, str]:
+    return {"progress": json.dumps(asdict(progress))}
+
+
+def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress, dict[str, Tensor] | None]:
+    """Put a run back where it was, and return its progress and its best weights.
+
+    Raises:
+        ArtifactError: The file is damaged or belongs to another network.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "gradient": {}, "rng": {}}
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            for key in file.keys():  # noqa: SIM118 - not a dictionary
+                part, _, name = key.partition(".")
+                parts[part][name] = file.get_tensor(key)
+        network.load_state_dict(parts["network"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts["optimizer"].items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ArtifactError(
+            f"the checkpoint `{path}` cannot be used: {error}", hint="start without --resume"
+        ) from error
+    weights = dict(network.named_parameters())
+    for name, gradient in parts["gradient"].items():
+        weights[name].grad = gradient
+    torch.set_rng_state(parts["rng"][""])
+    return progress, parts["best"] or None

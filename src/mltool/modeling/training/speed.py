@@ -1,0 +1,87 @@
+"""How many threads, and in which precision, a network trains fastest here."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mltool.core import host
+from mltool.modeling.config import TrainConfig
+from mltool.modeling.tasks import Task
+from mltool.modeling.training.feed import Feed
+from mltool.modeling.user_code import user_code
+
+_SMALL_MACS = 20e6
+"""Multiplications a batch below which a second thread costs more than it brings (measured on 2 cores)."""
+_WORTH_IT = 1.2
+_TRIAL_STEPS = 8
+
+
+def threads_for(network: nn.Module, feed: Feed, batch_size: int) -> int:
+    """1 for small networks, else all cores; the same every time, because results depend on it in the last bits."""
+    return 1 if macs_a_sample(network, feed) * batch_size < _SMALL_MACS else host.num_cores()
+
+
+def macs_a_sample(network: nn.Module, feed: Feed) -> float:
+    """Multiply-accumulates of the linear and convolutional layers for one sample."""
+    total = 0.0
+
+    def count(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal total
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() >= 2:
+            total += weight.numel() * output.numel() / len(output) / weight.shape[0]
+
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, kinds)]
+    was_training = network.training
+    network.eval()
+    try:
+        inputs, _ = feed.gather(np.arange(min(2, len(feed))))
+        with torch.no_grad(), user_code("the network's forward"):
+            network(*inputs)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def fastest_precision(network: nn.Module, task: Task, feed: Feed, config: TrainConfig, threads: int) -> bool:
+    """Whether to train in bfloat16: as configured, or by a short trial of both on copies of the network."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    inputs, target_N = feed.gather(np.arange(min(config.batch_size, len(feed))))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            seconds = {bf16: _seconds_a_step(network, task, inputs, target_N, bf16=bf16) for bf16 in (False, True)}
+    finally:
+        torch.set_num_threads(before)
+    return seconds[False] > _WORTH_IT * seconds[True]
+
+
+def _seconds_a_step(network: nn.Module, task: Task, inputs: list[Tensor], target_N: Tensor, *, bf16: bool) -> float:
+    trial = copy.deepcopy(network).train()
+    if bf16:
+        trial = as_channels_last(trial)
+    steps = []
+    with user_code("training"):
+        for _ in range(_TRIAL_STEPS):
+            started = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                loss = task.loss(trial(*inputs), target_N)
+            loss.backward()
+            steps.append(time.perf_counter() - started)
+    return min(steps)
+
+
+def as_channels_last(network: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out as bfloat16 kernels want them."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

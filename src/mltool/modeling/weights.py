@@ -1,0 +1,109 @@
+"""Trained weights from elsewhere, read without executing anything in them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mltool.core import events
+from mltool.core.errors import ConfigError, DataError
+from mltool.modeling.tensor_files import load_torch_file
+
+_CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
+_SHOWN = 4
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict (`.pt`, `.pth`, `.bin`), a Lightning checkpoint (`.ckpt`) or a `.safetensors` file.
+
+    Raises:
+        DataError: The file is missing, damaged, needs code to be executed, or holds no weights.
+    """
+    if not path.is_file():
+        raise DataError(f"`{path}` does not exist", hint="give the file that holds the trained weights")
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"`{path}` is not a safetensors file: {error}") from error
+    return _state_dict(load_torch_file(path), path)
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """The state dict itself, or the one inside a checkpoint that holds more than weights."""
+    if isinstance(content, Mapping):
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if tensors and len(tensors) == len(content):
+            return tensors
+        for key in _CONTAINERS:
+            if isinstance(content.get(key), Mapping):
+                return _state_dict(content[key], path)
+        if tensors:
+            return tensors
+        found = ", ".join(f"`{key}`" for key in list(content)[:6])
+        raise DataError(f"`{path}` holds no weights, only {found or 'nothing'}", hint="save `model.state_dict()`")
+    raise DataError(
+        f"`{path}` holds a `{type(content).__name__}`, but a state dict is needed", hint="save `model.state_dict()`"
+    )
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network; a prefix that all of them share, such as `model.` or `module.`, is taken off.
+
+    Raises:
+        ConfigError: Keys or shapes differ; names which, and the nearest.
+    """
+    wanted = network.state_dict()
+    fitted = _without_prefix(weights, set(wanted))
+    missing = [key for key in wanted if key not in fitted]
+    surplus = [key for key in fitted if key not in wanted]
+    if missing or surplus:
+        raise ConfigError(
+            f"the weights in `{path}` do not fit the network: {_difference(missing, surplus)}",
+            hint="give the class and the arguments that it was trained with: `model.target=` and `model.args.NAME=`",
+        )
+    for key, value in wanted.items():
+        if value.shape != fitted[key].shape:
+            raise ConfigError(
+                f"the weights in `{path}` do not fit the network: `{key}` is {list(fitted[key].shape)}, "
+                f"but the network has {list(value.shape)}",
+                hint="give the arguments that it was trained with as `model.args.NAME=VALUE`",
+            )
+    network.load_state_dict(fitted)
+
+
+def _without_prefix(weights: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
+    if set(weights) == wanted:
+        return dict(weights)
+    prefixes = {key[: -len(name)] for key in weights for name in wanted if key.endswith(f".{name}")}
+    best, most = dict(weights), len(wanted & set(weights))
+    for prefix in sorted(prefixes):
+        inner = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        if len(wanted & set(inner)) > most:
+            best, most = inner, len(wanted & set(inner))
+            left_out = len(weights) - len(inner)
+            rest = f", and left out {left_out} others (such as a loss or a metric)" if left_out else ""
+            events.info(f"took the prefix `{prefix}` off the weights' names{rest}")
+    return best
+
+
+def _difference(missing: list[str], surplus: list[str]) -> str:
+    parts = []
+    if missing:
+        parts.append(f"{len(missing)} are missing ({_with_nearest(missing, surplus)})")
+    if surplus:
+        parts.append(f"{len(surplus)} have no place ({_with_nearest(surplus, ())})")
+    return " and ".join(parts)
+
+
+def _with_nearest(keys: list[str], others: Iterable[str]) -> str:
+    shown = []
+    for key in keys[:_SHOWN]:
+        close = difflib.get_close_matches(key, list(others), 1, 0.7)
+        shown.append(f"`{key}`, nearest `{close[0]}`" if close else f"`{key}`")
+    return "; ".join(shown) + (" …" if len(keys) > _SHOWN else "")

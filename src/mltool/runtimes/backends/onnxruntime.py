@@ -1,0 +1,54 @@
+"""ONNX Runtime on the CPU: the default, because it needs neither torch nor a compiler."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from mltool.artifacts.artifact import Artifact
+from mltool.core import host
+from mltool.core.errors import ArtifactError, InputError
+from mltool.runtimes.runner import Arrays, Runner, Signature
+
+GRAPH = "graph.onnx"
+
+
+class OnnxRuntimeRunner:
+    def __init__(self, graph: bytes | str, signature: Signature, threads: int | None) -> None:
+        self.signature = signature
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or host.num_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no other common base
+            raise ArtifactError(f"ONNX Runtime cannot load the graph: {_first_line(error)}") from error
+        self._outputs = [spec.name for spec in signature.outputs]
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        checked = self.signature.checked(inputs)
+        try:
+            answers = self._session.run(self._outputs, checked)
+        except Exception as error:  # its errors have no other common base
+            raise InputError(f"ONNX Runtime cannot run this input: {_first_line(error)}") from error
+        return {name: np.asarray(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+
+
+def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
+    path = model.path / GRAPH
+    if not path.is_file():
+        raise ArtifactError(
+            f"`{model.label}` has no graph: its export failed",
+            hint=f"see why with `mltool models show {model.label}`, or run it with `backend=torch`",
+        )
+    return OnnxRuntimeRunner(os.fspath(path), signature, threads)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

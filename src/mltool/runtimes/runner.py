@@ -1,0 +1,121 @@
+"""Running a model: numpy in and numpy out, whatever runs it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mltool.artifacts.artifact import Artifact
+from mltool.core.errors import ArtifactError, InputError
+from mltool.datasets.schema import TensorSpec
+from mltool.runtimes.config import backends
+
+# Axes: N samples
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The arrays that cross the graph; axis 0 of every one is the batch."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "inputs": [{**asdict(spec), "shape": list(spec.shape)} for spec in self.inputs],
+            "outputs": [{**asdict(spec), "shape": list(spec.shape)} for spec in self.outputs],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        def specs(key: str) -> tuple[TensorSpec, ...]:
+            return tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in data[key])
+
+        return cls(specs("inputs"), specs("outputs"))
+
+    def checked(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """The inputs as contiguous arrays, if their names, dtypes, shapes and batch sizes fit.
+
+        Raises:
+            InputError: Names what differs.
+        """
+        wanted = {spec.name: spec for spec in self.inputs}
+        for name in inputs:
+            if name not in wanted:
+                close = difflib.get_close_matches(name, wanted, 1)
+                known = f"did you mean `{close[0]}`?" if close else f"the model takes {', '.join(wanted)}"
+                raise InputError(f"the model has no input `{name}`", hint=known)
+        sizes = {}
+        for name, spec in wanted.items():
+            if name not in inputs:
+                raise InputError(f"the input `{name}` is missing", hint=f"it is {spec.dtype} {_shape(spec)}")
+            array = inputs[name]
+            if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec):
+                found = f"{array.dtype} {list(array.shape)}"
+                raise InputError(f"the input `{name}` is {found}, but {spec.dtype} {_shape(spec)} is needed")
+            sizes[name] = len(array)
+        if len(set(sizes.values())) > 1:
+            raise InputError(f"the inputs differ in their number of samples: {sizes}")
+        return {name: np.ascontiguousarray(inputs[name]) for name in wanted}
+
+
+def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    # -1 is an axis whose size may vary, such as the length of a text.
+    return len(shape) == len(spec.shape) + 1 and all(
+        want in (-1, have) for have, want in zip(shape[1:], spec.shape, strict=True)
+    )
+
+
+def _shape(spec: TensorSpec) -> str:
+    return "[" + ", ".join(["N", *("any" if size == -1 else str(size) for size in spec.shape)]) + "]"
+
+
+class Runner(Protocol):
+    """A loaded model; safe to call from one thread at a time."""
+
+    signature: Signature
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Return the outputs for one batch of one or more samples; axis 0 of every array is the batch.
+
+        Raises:
+            InputError: A name, dtype or shape differs from the signature.
+        """
+
+
+def load(model: Artifact, backend: str = "onnxruntime", threads: int | None = None) -> Runner:
+    """Load a model into a runtime.
+
+    Args:
+        threads: CPU threads of one call; None takes all cores.
+
+    Raises:
+        ConfigError: There is no such backend.
+        ArtifactError: The model lacks what the backend needs.
+    """
+    try:
+        signature = Signature.from_json(model.manifest.signature)
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"`{model.label}` has no usable signature: {error!r}") from error
+    runner: Runner = backends.load(backend)(model, signature, threads)
+    return runner
+
+
+def run_batches(runner: Runner, inputs: Arrays, batch_size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """The outputs of many samples, `batch_size` at a time."""
+    num_samples = len(next(iter(inputs.values())))
+    for start in range(0, num_samples, batch_size):
+        yield runner.run({name: array[start : start + batch_size] for name, array in inputs.items()})
+
+
+def run_all(runner: Runner, inputs: Arrays, batch_size: int) -> dict[str, npt.NDArray[Any]]:
+    """The outputs of many samples as whole arrays."""
+    parts = list(run_batches(runner, inputs, batch_size))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

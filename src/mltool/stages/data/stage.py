@@ -1,0 +1,58 @@
+"""Decode a source once into a dataset artifact, and show what is in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.store import Store
+from mltool.core.config.load import Resolved
+from mltool.datasets.dataset import Dataset, find_decoded, fingerprint_of
+from mltool.datasets.splits import complete
+from mltool.modeling.sources import default_name, open_dataset, read_source
+from mltool.reports.dataset_page import dataset_page
+from mltool.stages.data.config import DataJob
+from mltool.stages.data.summary import report_of, summary_of
+
+
+def add(plan: Resolved[DataJob], store: Store) -> Artifact:
+    """Decode the source of the `data` section, or find the dataset that was made of it."""
+    job = plan.config
+    return open_dataset(job.data, store, job.name).artifact
+
+
+def plan_of(plan: Resolved[DataJob], store: Store) -> dict[str, Any]:
+    """What `add` would do, as plain data; nothing is written."""
+    config = plan.config.data
+    source, facts = read_source(config)
+    known = find_decoded(store, fingerprint_of(source, config))
+    splits, carved = complete(
+        source.num_rows,
+        source.splits,
+        source.stratify_N,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+    return {
+        "name": plan.config.name or default_name(config),
+        "already_decoded": known.label if known else None,
+        "num_rows": {name: len(rows) for name, rows in splits.items()},
+        "disk_bytes": 0 if known else source.estimated_bytes(),
+        "num_damaged": len(source.damage.found),
+        "notes": [*source.notes, *carved],
+        "facts": facts,
+    }
+
+
+def show(artifact: Artifact) -> dict[str, Any]:
+    """Rows, columns, classes, notes and damage of a dataset, as plain data."""
+    return summary_of(Dataset(artifact))
+
+
+def write_page(artifact: Artifact, path: Path) -> Path:
+    """Write the HTML page of a dataset."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dataset_page(report_of(Dataset(artifact))), encoding="utf-8")
+    return path

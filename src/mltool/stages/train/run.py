@@ -1,0 +1,95 @@
+"""A training run on disk: what it was started with, how far it got, and what came of it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mltool.artifacts import digest
+from mltool.artifacts.disk import explained_disk_errors
+from mltool.artifacts.store import Store
+from mltool.artifacts.writing import write_json
+
+_FILE = "run.json"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(slots=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        artifact: Digest of the model that came of it; None while it is unfinished.
+        memory: Decisions that a resumed run must take again, such as the precision that was measured.
+    """
+
+    folder: Path
+    key: str
+    artifact: str | None
+    memory: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    def remembered(self, name: str, decide: Callable[[], Any]) -> Any:
+        """The decision of that name, taken once and kept for when the run is resumed."""
+        if name not in self.memory:
+            self.memory[name] = decide()
+            self._write()
+        return self.memory[name]
+
+    def finish(self, artifact: str) -> None:
+        self.artifact = artifact
+        self._write()
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        write_json(self.folder / _FILE, {"key": self.key, "artifact": self.artifact, "memory": self.memory})
+
+
+def new_run(store: Store, config: dict[str, Any], data_digest: str) -> Run:
+    now = datetime.datetime.now(datetime.UTC)
+    folder = store.runs / f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    with explained_disk_errors(store.root):
+        folder.mkdir(parents=True)
+        run = Run(folder, _key(config, data_digest), None, {})
+        run._write()
+    return run
+
+
+def unfinished_run(store: Store, config: dict[str, Any], data_digest: str) -> Run | None:
+    """The newest run with this config and data that wrote a checkpoint and came to no end."""
+    fitting = _runs(store, _key(config, data_digest))
+    return next((run for run in fitting if run.artifact is None and (run.folder / CHECKPOINT).exists()), None)
+
+
+def finished_run(store: Store, config: dict[str, Any], data_digest: str) -> Run | None:
+    """The newest complete run with this config and data whose model still exists."""
+    fitting = _runs(store, _key(config, data_digest))
+    return next((run for run in fitting if run.artifact and _exists(store, run.artifact)), None)
+
+
+def _exists(store: Store, artifact: str) -> bool:
+    return (store.artifacts / artifact[: digest.SHORT]).is_dir()
+
+
+def _runs(store: Store, key: str) -> Iterator[Run]:
+    for folder in sorted(store.runs.glob("*"), reverse=True):
+        try:
+            data = json.loads((folder / _FILE).read_bytes())
+            if data["key"] == key:
+                yield Run(folder, key, data["artifact"], data["memory"])
+        except (OSError, ValueError, KeyError):
+            continue  # killed before it wrote its first line
+
+
+def _key(config: dict[str, Any], data_digest: str) -> str:
+    """What makes two runs the same: the config without where it logs to, and the data."""
+    train = {k: v for k, v in config["train"].items() if not k.startswith(("wandb", "checkpoint"))}
+    return digest.of_json([{**config, "train": train}, data_digest])

@@ -1,0 +1,112 @@
+"""Train a network on a dataset, and make a verified model of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.manifest import ArtifactKind, Parent
+from mltool.artifacts.store import Store
+from mltool.core import events
+from mltool.core.config.load import Resolved
+from mltool.core.config.show import nested
+from mltool.datasets.dataset import Dataset
+from mltool.modeling import preprocess as preprocessing
+from mltool.modeling.made import Made
+from mltool.modeling.network import make_network
+from mltool.modeling.package import package
+from mltool.modeling.rebuild import recipe
+from mltool.modeling.sources import default_name, open_dataset
+from mltool.modeling.tasks import make_task
+from mltool.modeling.training.feed import make_feed
+from mltool.modeling.training.loop import Fit
+from mltool.modeling.training.probe import probe
+from mltool.modeling.training.speed import as_channels_last, fastest_precision, threads_for
+from mltool.stages.train.config import TrainJob
+from mltool.stages.train.run import Run, finished_run, new_run, unfinished_run
+from mltool.stages.train.tracking import trackers
+
+
+def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Artifact:
+    """Train, export, verify and store a model.
+
+    Raises:
+        CheckError: The model was trained, but its export or another check failed; it is kept without a name.
+        ConfigError: The network, the task or a batch does not fit the data.
+        DataError: The data cannot be used.
+        KeyboardInterrupt: Somebody stopped it; `resume` continues.
+        MltoolError: The loss is no longer finite.
+    """
+    job = plan.config
+    dataset = open_dataset(job.data, store)
+    name = job.name or dataset.artifact.name or default_name(job.data)
+    stored = nested(plan.values)
+    run = _run_to_use(store, stored, dataset, resume)
+    if run.artifact is not None:
+        events.info(f"already complete: `{run.artifact}`")
+        return store.find(run.artifact, ArtifactKind.model)
+    made = _trained(job, dataset, stored, run, resume=resume)
+    artifact = package(made, name, store)
+    run.finish(artifact.digest)
+    return artifact
+
+
+def _run_to_use(store: Store, stored: dict[str, Any], dataset: Dataset, resume: bool) -> Run:
+    if not resume:
+        return new_run(store, stored, dataset.artifact.digest)
+    run = unfinished_run(store, stored, dataset.artifact.digest)
+    if run is not None:
+        events.info(f"resuming run {run.id}")
+        return run
+    done = finished_run(store, stored, dataset.artifact.digest)
+    if done is not None:
+        return done
+    events.info("there is no unfinished run with this config; starting a new one")
+    return new_run(store, stored, dataset.artifact.digest)
+
+
+def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, *, resume: bool) -> Made:
+    schema = dataset.schema
+    splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
+    network = make_network(job.model, schema, job.train.seed)
+    modules = preprocessing.fit(schema, splits["train"])
+    scale = _target_scale(job, dataset)
+    feed = make_feed(splits["train"], schema, modules, scale)
+    task = make_task(job.task, schema, probe(network, feed))
+    threads = job.train.threads or threads_for(network, feed, job.train.batch_size)
+    bf16 = run.remembered("bf16", lambda: fastest_precision(network, task, feed, job.train, threads))
+    if bf16:
+        network = as_channels_last(network)
+    validation = make_feed(splits["validation"], schema, modules, scale)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with trackers(job.train, run, stored, resume=resume) as on_epoch:
+            fit = Fit(network, task, feed, validation, job.train, run.folder, scale, on_epoch, bf16)
+            history = fit.run(resume=resume)
+    finally:
+        torch.set_num_threads(before)
+    return Made(
+        network=network,
+        preprocess=modules,
+        task=task,
+        schema=schema,
+        splits=splits,
+        target_scale=scale,
+        config=stored,
+        rebuild=recipe(job.model, schema, network, task),
+        history=history,
+        parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
+        facts={"run": run.id, "threads": threads, "bf16": bf16, "made_by": "train"},
+    )
+
+
+def _target_scale(job: TrainJob, dataset: Dataset) -> tuple[float, float]:
+    """Mean and deviation of a regression's target; the user's own network or loss gets targets as they are."""
+    if dataset.schema.target.kind != "number" or job.model.target is not None or ":" in job.task.loss:
+        return 0.0, 1.0
+    target_N = np.asarray(dataset.split("train").target, dtype=np.float64)
+    return float(target_N.mean()), float(target_N.std()) or 1.0

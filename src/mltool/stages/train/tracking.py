@@ -1,0 +1,47 @@
+"""Where the metrics of a run go: always a local JSONL, and Weights & Biases when a project is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from mltool.modeling.config import TrainConfig
+from mltool.stages.train.run import Run
+
+OnEpoch = Callable[[dict[str, Any]], None]
+HISTORY = "history.jsonl"
+
+
+@contextmanager
+def trackers(config: TrainConfig, run: Run, stored: dict[str, Any], *, resume: bool) -> Iterator[OnEpoch]:
+    """A function to call with the metrics of every epoch; everything is closed when the block ends."""
+    with ExitStack() as stack:
+        sinks: list[OnEpoch] = [_jsonl(run)]
+        if config.wandb_project is not None:
+            from mltool.integrations.wandb import tracking
+
+            session = tracking(config.wandb_project, config.wandb_mode, run.id, run.folder, stored, resume=resume)
+            sinks.append(stack.enter_context(session))
+
+        def on_epoch(metrics: dict[str, Any]) -> None:
+            for sink in sinks:
+                sink(metrics)
+
+        yield on_epoch
+
+
+def _jsonl(run: Run) -> OnEpoch:
+    path = run.folder / HISTORY
+
+    def write(metrics: dict[str, Any]) -> None:
+        # A resumed run repeats epochs after its checkpoint: their lines are replaced, not doubled.
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["epoch"] < metrics["epoch"]]
+        with path.open("w" if len(kept) < len(lines) else "a", encoding="utf-8") as stream:
+            if len(kept) < len(lines):
+                stream.writelines(f"{line}\n" for line in kept)
+            stream.write(json.dumps(metrics) + "\n")
+
+    return write

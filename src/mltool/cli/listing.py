@@ -61,7 +61,7 @@ def show_descent(store: Store, model: Artifact) -> None:
         claim = str(proof.config.get("claim", "attestation"))
         output.write(f"\nattestation `{claim}`, {words.day(proof.manifest.created_utc)} UTC, {proof.label}")
         if proof.metrics:
-            draw_metrics(proof.metrics, {})
+            draw_metrics(proof.metrics)
         if proof.checks:
             draw_checks(proof.checks)
 

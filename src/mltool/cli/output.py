@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from mltool.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 
 class Mode(StrEnum):
@@ -121,18 +121,16 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
 
 
-def console() -> Console:
-    """Where tables for people are drawn; what is not a terminal is wide, so that nothing is cut."""
+def draw(*parts: RenderableType) -> None:
+    """Draw for people; what is not a terminal is wide, so that nothing is cut."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
-
-
-def draw(*parts: RenderableType) -> None:
-    target = console()
-    for part in parts:
-        target.print(part)
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
+    with console.capture() as drawn:
+        console.print(*parts, sep="\n")
+    for line in drawn.get().splitlines():
+        write(line.rstrip())
 
 
 def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check, CheckStatus
+from mltool.artifacts.digest import SHORT
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
 from mltool.cli.output import Mode
@@ -23,11 +25,11 @@ _FEW_RECORDS = 20
 _REPORT = "report.html"
 
 
-def show_made(artifact: Artifact, *, open_report: bool = False) -> None:
+def show_made(artifact: Artifact, *, and_open: bool = False) -> None:
     """Show what a verb made; a failed check ends the command with exit code 4."""
     show_artifact(artifact)
-    if open_report:
-        open_page(artifact)
+    if and_open:
+        open_report(artifact)
     failed = [check for check in artifact.checks if check.status is CheckStatus.failed]
     if failed:
         names = ", ".join(f"`{check.id}`" for check in failed)
@@ -55,23 +57,31 @@ def show_artifact(artifact: Artifact, extra: dict[str, Any] | None = None) -> No
 
 
 def _draw_artifact(artifact: Artifact) -> None:
-    manifest = artifact.manifest
-    head = [artifact.kind.value, words.size(artifact.size_bytes), f"made {words.day(manifest.created_utc)} UTC"]
-    if artifact.ref:
-        head.append(f"digest {artifact.digest[:12]}")
-    output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(head)}")
+    _draw_head(artifact)
+    facts = artifact.manifest.facts
     if artifact.metrics:
         output.write("")
-        draw_metrics(artifact.metrics, manifest.facts.get("intervals", {}), manifest.facts.get("confidence"))
+        draw_metrics(artifact.metrics, facts.get("intervals"), facts.get("confidence"))
     if artifact.checks:
         output.write("")
         draw_checks(artifact.checks)
-    output.write("")
-    output.write(f"path    {output.relative(artifact.path)}")
+    _draw_tail(artifact)
+
+
+def _draw_head(artifact: Artifact) -> None:
+    made = words.day(artifact.manifest.created_utc)
+    parts = [artifact.kind.value, words.size(artifact.size_bytes), f"made {made} UTC"]
+    if artifact.ref:
+        parts.append(f"digest {artifact.digest[:SHORT]}")
+    output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(parts)}")
+
+
+def _draw_tail(artifact: Artifact) -> None:
+    output.write(f"\npath    {output.relative(artifact.path)}")
     if (artifact.path / _REPORT).is_file():
         output.write(f"report  {output.relative(artifact.path / _REPORT)}")
     for index, command in enumerate(_next(artifact)):
-        output.write(f"{'next' if index == 0 else '':<6}  {command}")
+        output.write(f"{'' if index else 'next':<6}  {command}")
 
 
 def _next(artifact: Artifact) -> list[str]:
@@ -82,11 +92,15 @@ def _next(artifact: Artifact) -> list[str]:
     return []
 
 
-def draw_metrics(metrics: Any, intervals: Any, confidence: float | None = None) -> None:
+def draw_metrics(
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, Sequence[float]] | None = None,
+    confidence: float | None = None,
+) -> None:
     rows = []
     for name, value in metrics.items():
-        low_high = intervals.get(name) if isinstance(intervals, dict) else None
-        between = f"{words.number(low_high[0])} to {words.number(low_high[1])}" if low_high else ""
+        bounds = (intervals or {}).get(name)
+        between = f"{words.number(bounds[0])} to {words.number(bounds[1])}" if bounds else ""
         rows.append((name, words.number(value), between))
     level = f"{confidence:.0%} interval" if confidence else "interval"
     columns = ("metric", ">value", level)
@@ -154,23 +168,69 @@ def show_config(resolved: Resolved[Any]) -> None:
         output.write(with_origins(resolved))
 
 
-def show_plan(plan: dict[str, Any]) -> None:
+def show_plan(plan: Mapping[str, Any]) -> None:
     """What a dry run would have done."""
     if output.mode() is Mode.json:
         output.write_json(plan)
         return
     for key, value in plan.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        if isinstance(value, dict):
-            text = ", ".join(f"{name} {one}" for name, one in value.items())
-        output.write(f"{key.replace('_', ' '):<18}  {text}")
+        if value in (None, [], {}, ""):
+            continue
+        name = key.removesuffix("_bytes").removeprefix("num_").replace("_", " ")
+        output.write(f"{name:<16}  {words.size(value) if key.endswith('_bytes') else words.plain(value)}")
     output.say("nothing was written: this was a dry run")
 
 
-def open_page(artifact: Artifact) -> None:
+def show_dataset(dataset: Artifact, summary: Mapping[str, Any]) -> None:
+    """Show a dataset with what it holds: rows, columns, classes, notes and damage."""
+    if output.mode() is not Mode.human:
+        show_artifact(dataset, {"summary": dict(summary)})
+        return
+    _draw_head(dataset)
+    output.write(f"rows    {words.plain(summary['num_rows'])}")
+    output.write(f"inputs  {', '.join(_input(one) for one in summary['inputs'])}")
+    output.write(f"target  {summary['target']['name']}, {summary['target']['kind']}\n")
+    columns = [_column_row(column) for column in summary["columns"]]
+    output.draw_table(("column", "kind", ">missing", ">mean", ">distinct"), columns)
+    if summary["class_counts"]:
+        output.write("")
+        splits = list(summary["class_counts"])
+        counts = list(summary["class_counts"].values())
+        rows = [(name, *(f"{split[name]:,}" for split in counts)) for name in counts[0]]
+        output.draw_table(("class", *(f">{split}" for split in splits)), rows)
+    if summary["num_damaged"]:
+        output.write(f"\n{output.symbol('damaged')} {words.count(summary['num_damaged'], 'damaged row')}")
+        output.draw_table(("where", "problem"), [(str(where), str(why)) for where, why in summary["damage"]])
+    for note in summary["notes"]:
+        output.write(f"\nnote: {note}")
+    _draw_tail(dataset)
+
+
+def _input(spec: Mapping[str, Any]) -> str:
+    return f"{spec['name']} {spec['dtype']} [{', '.join(map(str, spec['shape']))}]"
+
+
+def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
+    missing, mean, distinct = column["missing"], column["mean"], column["num_distinct"]
+    return (
+        column["name"],
+        column["kind"],
+        f"{missing:.1%}" if missing else "",
+        "" if mean is None else words.number(mean),
+        f"{distinct:,}" if distinct else "",
+    )
+
+
+def open_report(artifact: Artifact) -> None:
     """Show the report of an artifact in the browser."""
     page = artifact.path / _REPORT
-    if not page.is_file():
+    if page.is_file():
+        open_page(page)
+    else:
         output.warn(f"`{artifact.label}` has no report to open")
-    elif typer.launch(page.as_uri()) != 0:
-        output.warn(f"no browser could be opened; the report is `{output.relative(page)}`")
+
+
+def open_page(page: Path) -> None:
+    """Show a page in the browser."""
+    if typer.launch(page.resolve().as_uri()) != 0:
+        output.warn(f"no browser could be opened; the page is `{output.relative(page)}`")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mltool.artifacts.checks import Check, CheckStatus
 
@@ -17,11 +18,11 @@ def number(value: float) -> str:
 
 
 def difference(before: float, after: float) -> str:
-    """`after` minus `before` with its sign, and as a share of `before` where that means something."""
+    """`after` minus `before` with its sign, and as a share of `before` where a person can picture it."""
     change = after - before
     if change == 0:
         return "="
-    share = f" ({change / abs(before):+.1%})" if before else ""
+    share = f" ({change / abs(before):+.1%})" if before and abs(change / before) < 10 else ""
     return f"{'+' if change > 0 else '-'}{number(abs(change))}{share}"
 
 
@@ -42,6 +43,19 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plain(value: Any) -> str:
+    """Plain data on one line, without brackets."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def day(created_utc: str) -> str:

@@ -12,7 +12,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.core import host
 from mltool.core.errors import ArtifactError
 from mltool.datasets.schema import schema_of
-from mltool.modeling.package import WEIGHTS
+from mltool.modeling.network_form import WEIGHTS
 from mltool.modeling.preprocess import from_weights
 from mltool.modeling.rebuild import network_of
 from mltool.modeling.served import Served, run_eager

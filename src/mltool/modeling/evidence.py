@@ -13,7 +13,6 @@ from mltool.artifacts.checks import Check
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling.made import Made
-from mltool.modeling.served import Served, run_eager
 from mltool.reports.model_page import ModelReport, WorstSample
 from mltool.runtimes.runner import Signature
 from mltool.runtimes.samples import MAX_SAMPLES, Samples
@@ -41,19 +40,19 @@ class Measured:
     target_N: np.ndarray
 
 
-def samples(made: Made, served: Served, names: Sequence[str]) -> Samples:
-    """Up to 256 evenly spaced samples of the metrics split, with the eager network's answers."""
+def samples(made: Made, names: Sequence[str]) -> Samples:
+    """Up to 256 evenly spaced samples of the metrics split, with the answers that every graph must give."""
     columns = made.splits[made.metrics_split]
     inputs, target = columns.take(_spread(len(columns), MAX_SAMPLES))
-    outputs = run_eager(served, list(inputs.values()))
+    outputs = made.form.answer(list(inputs.values()))
     named = dict(zip(names, inputs.values(), strict=True))
     return Samples(named, outputs, target if made.is_labelled else None)
 
 
-def measure(made: Made, served: Served) -> Measured:
+def measure(made: Made) -> Measured:
     """The metrics of the metrics split, with intervals."""
     columns = made.splits[made.metrics_split]
-    outputs = run_eager(served, [columns.inputs[spec.name] for spec in made.schema.inputs])
+    outputs = made.form.answer([columns.inputs[spec.name] for spec in made.schema.inputs])
     target_N = np.asarray(columns.target)
     if not made.is_labelled:
         return Measured({}, {}, outputs, target_N)
@@ -74,13 +73,12 @@ def intervals(
     return {}
 
 
-def reference(made: Made, served: Served) -> Reference:
+def reference(made: Made) -> Reference:
     """What monitoring needs without the data: sketches of the training columns, held-out rows and their outputs."""
-    train, held_out = made.splits["train"], made.splits[made.reference_split]
-    if not len(train):
-        train = held_out
+    held_out = made.splits[made.reference_split]
+    train = made.splits.get("train", held_out)
     inputs, target_N = held_out.take(_spread(len(held_out), _MAX_REFERENCE_ROWS))
-    outputs = run_eager(served, list(inputs.values()))
+    outputs = made.form.answer(list(inputs.values()))
     correct = confidence = None
     if made.is_labelled and made.task.kind == "classification":
         probabilities_NC = outputs["probabilities"]

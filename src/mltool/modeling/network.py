@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -118,3 +119,17 @@ def outputs_by_name(outputs: Any) -> dict[str, Tensor]:
     if isinstance(outputs, dict) and outputs and all(isinstance(value, Tensor) for value in outputs.values()):
         return {str(name): value for name, value in outputs.items()}
     raise ConfigError(f"the network answers a `{type(outputs).__name__}`, but tensors are needed")
+
+
+def answer_of(network: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """What the network answers for some prepared samples, in evaluation mode.
+
+    Raises:
+        UserCodeError: Its forward raises.
+    """
+    was_training = network.training
+    network.eval()
+    with torch.no_grad(), user_code("the network's forward"):
+        outputs = network(*inputs)
+    network.train(was_training)
+    return outputs

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store
-from mltool.core.config.settings import find_project
+from mltool.core.config.settings import FILE_NAME, find_project
 from mltool.core.errors import ArtifactError, DataError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.dataset import Dataset, write_dataset
@@ -101,4 +102,18 @@ def default_name(config: DataConfig) -> str:
     text = config.target.partition(":")[2] if config.target else Path(config.source).name.partition(".")[0]
     if not text:
         text = Path(config.source).resolve().name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "data"
+    return _as_name(text)
+
+
+def model_name(wanted: str | None, config: DataConfig, dataset: Dataset) -> str:
+    """The name a model gets: the one asked for, else the project's where there is a project, else the data's."""
+    if wanted is not None:
+        return check_name(wanted)
+    project = find_project()
+    if (project / FILE_NAME).is_file() and config.source not in embedded.EMBEDDED:
+        return _as_name(project.name)
+    return dataset.artifact.name or default_name(config)
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "model"

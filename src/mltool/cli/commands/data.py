@@ -51,12 +51,14 @@ def show(
     refs, _ = read_args(tokens, "[REF]")
     from mltool.artifacts.manifest import ArtifactKind
     from mltool.artifacts.store import open_store
-    from mltool.cli.show import open_page, show_artifact
+    from mltool.cli.show import open_page, show_dataset
+    from mltool.stages.data import stage
 
-    dataset = open_store().find(refs[0] if refs else "latest", ArtifactKind.dataset)
-    show_artifact(dataset)
+    store = open_store()
+    dataset = store.find(refs[0] if refs else "latest", ArtifactKind.dataset)
+    show_dataset(dataset, stage.show(dataset))
     if open_:
-        open_page(dataset)
+        open_page(stage.write_page(dataset, store.runs / "pages" / f"{dataset.digest}.html"))
 
 
 def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:

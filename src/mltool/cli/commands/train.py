@@ -28,4 +28,4 @@ def train(
     if print_config:
         show_config(verbs.resolved("train", overrides))
     else:
-        show_made(verbs.train(*overrides, resume=resume), open_report=open_)
+        show_made(verbs.train(*overrides, resume=resume), and_open=open_)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 MISSING: Any = dataclasses.MISSING
 
 
@@ -132,6 +130,8 @@ def parse_any(text: str) -> Any:
     Raises:
         ValueError: The text has an unclosed quote or bracket.
     """
+    import yaml  # 10 ms: most fields have a plain type
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from mltool.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import yaml
 
 FILE_NAME = "mltool.yaml"
 SECTIONS = ("data", "model", "task", "train")
@@ -85,6 +86,8 @@ def from_file(path: Path) -> list[Setting]:
     Raises:
         ConfigError: The file is not readable YAML, a key stands twice, or `version` is not 1.
     """
+    import yaml  # 10 ms: only where there is a file
+
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -113,6 +116,8 @@ def from_file(path: Path) -> list[Setting]:
 
 
 def _from_mapping(node: yaml.MappingNode, file: str, prefix: str) -> Iterator[Setting]:
+    import yaml
+
     seen: set[str] = set()
     for key_node, value_node in node.value:
         key, origin = str(key_node.value), f"{file}:{key_node.start_mark.line + 1}"

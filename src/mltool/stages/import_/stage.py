@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,26 +11,27 @@ from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.config.load import Resolved
-from mltool.core.config.settings import find_project
 from mltool.core.config.show import nested
 from mltool.core.errors import ConfigError, DataError
-from mltool.datasets.dataset import Dataset
+from mltool.datasets.columns import Columns
+from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.made import Made
-from mltool.modeling.network import make_network
+from mltool.modeling.graph_form import GraphForm, read_graph, with_named_outputs
+from mltool.modeling.made import Form, Made
+from mltool.modeling.network import answer_of, make_network
+from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
-from mltool.modeling.sources import default_name, open_dataset
-from mltool.modeling.tasks import make_task
-from mltool.modeling.training.feed import make_feed
-from mltool.modeling.training.probe import probe
+from mltool.modeling.sources import model_name, open_dataset
+from mltool.modeling.tasks import Task, make_task
 from mltool.modeling.weights import load_weights, read_weights
 from mltool.stages.import_.config import ImportJob
-from mltool.stages.import_.graph import import_graph
+
+_PROBE_ROWS = 64
 
 
 def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artifact:
-    """Load weights into their network, then export, verify, measure and store it as `train` does.
+    """Load weights into their network, or a graph, then verify, measure and store it as `train` does.
 
     Raises:
         CheckError: The export or another check failed; the model is kept without a name.
@@ -46,47 +46,46 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
             "`mltool import` needs data to verify the model on",
             hint="give `data.source=` (a folder, a table, a file of tensors) or `data.target=package.module:function`",
         )
-    dataset = open_dataset(job.data, store)
-    name = job.name or default_name_of(path, job)
-    stored = {**nested(plan.values), "weights": path.name}
-    if path.suffix == ".onnx":
-        return import_graph(path, dataset, stored, name, store)
-    return package(_made(path, job, dataset, stored), name, store)
-
-
-def default_name_of(path: Path, job: ImportJob) -> str:
-    """The project's name, where there is a project; else the data's, else that of the weights."""
-    project = find_project()
-    if (project / "mltool.yaml").is_file():
-        return project.name
-    return path.stem if job.data.target else default_name(job.data)
-
-
-def _made(path: Path, job: ImportJob, dataset: Dataset, stored: dict[str, Any]) -> Made:
-    if job.model.target is None and job.model.name == "auto":
+    if path.suffix != ".onnx" and job.model.target is None and job.model.name == "auto":
         raise ConfigError(
             f"`{path.name}` holds weights, but not the network that they belong to",
             hint="give its class as `model.target=package.module:Class`",
         )
-    schema = dataset.schema
-    weights = read_weights(path)
-    network = make_network(job.model, schema, seed=0)
-    load_weights(network, weights, path)
+    dataset = open_dataset(job.data, store)
     splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
-    modules = preprocessing.unfitted(schema)
-    if schema.image is not None:
-        events.warning("the network gets pixels scaled to 0..1; compare the accuracy with the one you know")
-    feed = make_feed(splits["train"], schema, modules, (0.0, 1.0))
-    with torch.no_grad():
-        task = make_task(job.task, schema, probe(network, feed))
-    return Made(
-        network=network,
-        preprocess=modules,
+    read = _graph if path.suffix == ".onnx" else _network
+    form, task, rebuild = read(path, job, dataset.schema, splits["train"])
+    made = Made(
+        form=form,
         task=task,
-        schema=schema,
+        schema=dataset.schema,
         splits=splits,
-        config=stored,
-        rebuild=recipe(job.model, schema, network, task),
+        config={**nested(plan.values), "weights": path.name},
+        rebuild=rebuild,
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
         facts={"made_by": "import"},
     )
+    return package(made, model_name(job.name, job.data, dataset), store)
+
+
+def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task, dict[str, object]]:
+    network = make_network(job.model, schema, seed=0)
+    load_weights(network, read_weights(path), path)
+    network.eval()
+    modules = preprocessing.unfitted(schema)
+    if schema.image is not None:
+        events.warning("the network gets pixels scaled to 0..1; compare the accuracy with the one you know")
+    inputs, _ = train.take(slice(0, _PROBE_ROWS))
+    prepared = [module(torch.from_numpy(x)) for module, x in zip(modules, inputs.values(), strict=True)]
+    task = make_task(job.task, schema, answer_of(network, prepared))
+    return NetworkForm(network, modules, task), task, recipe(job.model, schema, network, task)
+
+
+def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task, dict[str, object]]:
+    model = read_graph(path)
+    form = GraphForm(model)
+    form.input_names(schema)
+    inputs, _ = train.take(slice(0, _PROBE_ROWS))
+    answers = {name: torch.from_numpy(array) for name, array in form.answer(list(inputs.values())).items()}
+    task = make_task(job.task, schema, answers)
+    return GraphForm(with_named_outputs(model, task.output_kind)), task, {}

@@ -16,18 +16,20 @@ from mltool.core.config.show import nested
 from mltool.datasets.dataset import Dataset
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.made import Made
-from mltool.modeling.network import make_network
+from mltool.modeling.network import answer_of, make_network
+from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
-from mltool.modeling.sources import default_name, open_dataset
+from mltool.modeling.sources import model_name, open_dataset
 from mltool.modeling.tasks import make_task
 from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
-from mltool.modeling.training.probe import probe
 from mltool.modeling.training.speed import as_channels_last, fastest_precision, threads_for
 from mltool.stages.train.config import TrainJob
 from mltool.stages.train.run import Run, finished_run, new_run, unfinished_run
 from mltool.stages.train.tracking import trackers
+
+_PROBE_ROWS = 64
 
 
 def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Artifact:
@@ -42,7 +44,7 @@ def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Ar
     """
     job = plan.config
     dataset = open_dataset(job.data, store)
-    name = job.name or dataset.artifact.name or default_name(job.data)
+    name = model_name(job.name, job.data, dataset)
     stored = nested(plan.values)
     run = _run_to_use(store, stored, dataset, resume)
     if run.artifact is not None:
@@ -75,7 +77,8 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     modules = preprocessing.fit(schema, splits["train"])
     scale = _target_scale(job, dataset)
     feed = make_feed(splits["train"], schema, modules, scale)
-    task = make_task(job.task, schema, probe(network, feed))
+    probed, _ = feed.gather(np.arange(min(_PROBE_ROWS, len(feed))))
+    task = make_task(job.task, schema, answer_of(network, probed))
     threads = job.train.threads or threads_for(network, feed, job.train.batch_size)
     bf16 = run.remembered("bf16", lambda: fastest_precision(network, task, feed, job.train, threads))
     if bf16:
@@ -90,12 +93,10 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     finally:
         torch.set_num_threads(before)
     return Made(
-        network=network,
-        preprocess=modules,
+        form=NetworkForm(network, modules, task, scale),
         task=task,
         schema=schema,
         splits=splits,
-        target_scale=scale,
         config=stored,
         rebuild=recipe(job.model, schema, network, task),
         history=history,

@@ -1,0 +1,136 @@
+"""Make a verified model of a module in memory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.references import check_name
+from mltool.artifacts.store import Store
+from mltool.core.config.settings import find_project
+from mltool.core.errors import ConfigError
+from mltool.datasets.columns import Columns
+from mltool.datasets.schema import Column, Schema, Target, TensorSpec
+from mltool.modeling import preprocess as preprocessing
+from mltool.modeling.config import ModelConfig, TaskConfig
+from mltool.modeling.made import Made
+from mltool.modeling.network import answer_of
+from mltool.modeling.network_form import NetworkForm
+from mltool.modeling.package import package
+from mltool.modeling.rebuild import recipe
+from mltool.modeling.tasks import make_task
+from mltool.modeling.tensor_files import as_array
+
+# Axes: N samples
+
+_PROBE_ROWS = 64
+
+
+def save(
+    module: nn.Module,
+    sample_inputs: Any,
+    sample_labels: Any,
+    *,
+    name: str | None,
+    classes: Sequence[str] | None,
+    store: Store,
+) -> Artifact:
+    """Export, verify and store a module with the samples that its author gives.
+
+    Raises:
+        CheckError: The export or another check failed; the model is kept without a name.
+        ConfigError: The samples do not fit the module.
+    """
+    inputs = _named(module, sample_inputs)
+    labels = None if sample_labels is None else _array(sample_labels, "sample_labels")
+    schema, columns = _columns(inputs, labels, classes)
+    was_training = module.training
+    module.eval()
+    modules: list[nn.Module] = [preprocessing.Identity() for _ in schema.inputs]
+    probed = [torch.from_numpy(np.array(columns.inputs[spec.name][:_PROBE_ROWS])) for spec in schema.inputs]
+    task = make_task(TaskConfig(loss="auto" if labels is not None else "mse"), schema, answer_of(module, probed))
+    config = ModelConfig(target=_import_path(module))
+    made = Made(
+        form=NetworkForm(module, modules, task),
+        task=task,
+        schema=schema,
+        splits={"samples": columns},
+        is_labelled=labels is not None,
+        config={"name": name, "model": {"target": config.target}},
+        rebuild=recipe(config, schema, module, task) if config.target else {},
+        facts={"made_by": "save"},
+    )
+    try:
+        return package(made, check_name(name or find_project().name), store)
+    finally:
+        module.train(was_training)
+
+
+def _named(module: nn.Module, sample_inputs: Any) -> dict[str, np.ndarray]:
+    """The samples by the names of the module's forward."""
+    if isinstance(sample_inputs, Mapping):
+        return {str(key): _array(value, f"sample_inputs[{key!r}]") for key, value in sample_inputs.items()}
+    values = sample_inputs if isinstance(sample_inputs, tuple | list) else [sample_inputs]
+    names = [name for name, p in inspect.signature(module.forward).parameters.items() if p.kind < p.VAR_POSITIONAL]
+    names += [f"input_{i}" for i in range(len(names), len(values))]
+    return {key: _array(value, "sample_inputs") for key, value in zip(names, values, strict=False)}
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    array = as_array(value) if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype.kind not in "biufU" or array.ndim == 0 or not len(array):
+        raise ConfigError(
+            f"`{what}` must be a tensor or an array with one sample or more, not `{type(value).__name__}`"
+        )
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def _columns(
+    inputs: Mapping[str, np.ndarray], labels: np.ndarray | None, classes: Sequence[str] | None
+) -> tuple[Schema, Columns]:
+    """The samples as columns, exactly as they were given: the module knows what it expects."""
+    lengths = {key: len(array) for key, array in inputs.items()}
+    num_samples = next(iter(lengths.values()))
+    if (labels is not None and len(labels) != num_samples) or len(set(lengths.values())) > 1:
+        raise ConfigError(f"the samples differ in number: {lengths}, labels {None if labels is None else len(labels)}")
+    target, target_N = Target("output", "tensor"), np.zeros(num_samples, dtype=np.float32)
+    if labels is not None:
+        target, target_N = _target(labels, classes)
+    schema = Schema(
+        columns=tuple(Column(key, "tensor") for key in inputs),
+        inputs=tuple(TensorSpec(key, str(array.dtype), array.shape[1:]) for key, array in inputs.items()),
+        target=target,
+    )
+    return schema, Columns(dict(inputs), target_N)
+
+
+def _target(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[Target, np.ndarray]:
+    if labels.dtype.kind in "biu" and labels.ndim == 1:
+        codes_N = labels.astype(np.int64)
+        named = tuple(classes or (str(code) for code in range(int(codes_N.max()) + 1)))
+        if codes_N.min() < 0 or codes_N.max() >= len(named):
+            raise ConfigError(
+                f"`sample_labels` goes from {codes_N.min()} to {codes_N.max()}, but there are {len(named)} classes"
+            )
+        return Target("label", "class", named), codes_N
+    if labels.dtype.kind == "f" and labels.ndim <= 2 and labels.size == len(labels):
+        return Target("label", "number"), labels.reshape(-1)
+    return Target("label", "tensor"), labels
+
+
+def _import_path(module: nn.Module) -> str | None:
+    """Where the class can be imported from, if it takes no arguments; a script's own classes cannot be."""
+    kind = type(module)
+    if kind.__module__ in ("__main__", "builtins") or kind.__module__.startswith("torch.") or "<" in kind.__qualname__:
+        return None
+    try:
+        inspect.signature(kind).bind()
+    except (TypeError, ValueError):
+        return None
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -141,6 +141,8 @@ np.lib.format.write_array_header_1_0(HUGE, {"descr": "<f4", "fortran_order": Fal
 BAD = [
     ("", "a.json", TABLE, DataError, "is empty"),
     (" \n", "a.csv", TABLE, DataError, "is empty"),
+    ("\ufeff\n", "a.csv", TABLE, DataError, "is empty"),
+    ("\x1c", "a.csv", TABLE, DataError, "holds no rows"),
     ("[]", "a.json", TABLE, DataError, "holds no rows"),
     ('{"records": []}', "a.json", TABLE, DataError, "holds no rows"),
     ("age,city\n", "a.csv", TABLE, DataError, "holds no rows"),

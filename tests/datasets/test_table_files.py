@@ -124,6 +124,8 @@ def test_a_quote_that_is_never_closed_is_not_a_cell_of_many_rows(folder: Path) -
     [
         (b"", "a.csv", "is empty"),
         (b"\n \n", "a.csv", "is empty"),
+        (b"\xef\xbb\xbf\n", "a.csv", "is empty"),
+        (b"\x1c\n\x1c", "a.csv", "no line with the names"),
         (b"a,y\n", "a.csv", "has no rows"),
         (b"a,y", "a.csv", "has no rows"),
         (b"a,b,a,y\n1,2,3,4\n", "a.csv", "more than one column named `a`"),
@@ -216,10 +218,14 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(PIECES, max_size=40).map("".join), st.sampled_from(["t.csv", "t.tsv", "t.jsonl"]))
-def test_any_text_is_read_or_refused_with_a_reason(folder: Path, text: str, name: str) -> None:
+@given(
+    st.sampled_from(["a,b,y\n", "a,b,y\n", "", '{"a": 1, "y": "u"}\n{"a": 2, "y": "v"}\n']),
+    st.lists(PIECES, max_size=40).map("".join),
+    st.sampled_from(["t.csv", "t.tsv", "t.jsonl"]),
+)
+def test_any_text_is_read_or_refused_with_a_reason(folder: Path, header: str, text: str, name: str) -> None:
     try:
-        source = table(folder, "a,b,y\n" + text, name)
+        source = table(folder, header + text, name)
         schema, inputs, target = everything(source)
     except MltoolError:
         return

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from mltool.core.errors import ConfigError
 
@@ -21,6 +21,8 @@ class Key:
     """As it may be written for its verb: `lr`."""
     default: Any
     metadata: Mapping[str, Any]
+    is_mapping: bool
+    """Its entries are keys below it, such as `model.args.hidden`."""
 
     def choices(self) -> tuple[str, ...]:
         choices = self.metadata.get("choices", ())
@@ -84,7 +86,9 @@ def _keys(job: type[Any], prefix: str, own: str) -> Iterator[Key]:
             yield from _keys(hint, f"{name}.", own)
         else:
             default = None if field.default is dataclasses.MISSING else field.default
-            yield Key(name, name.removeprefix(f"{own}.") if own else name, default, field.metadata)
+            yield Key(
+                name, name.removeprefix(f"{own}.") if own else name, default, field.metadata, get_origin(hint) is dict
+            )
 
 
 @cache

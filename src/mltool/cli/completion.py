@@ -25,12 +25,16 @@ def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
     return _refs("model", _words(ctx), incomplete)
 
 
+def complete_two_models(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _refs("model", _words(ctx), incomplete, at_most=2)
+
+
 def complete_model_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:
-    return [*_refs("model", _words(ctx), incomplete, at_most=1), *_keys(ctx, incomplete)]
+    return [*_refs("model", _words(ctx), incomplete), *_keys(ctx, incomplete)]
 
 
 def complete_dataset(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _refs("dataset", _words(ctx), incomplete, at_most=1)
+    return _refs("dataset", _words(ctx), incomplete)
 
 
 def complete_file_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -63,8 +67,9 @@ def _keys(ctx: typer.Context, incomplete: str) -> list[str]:
     fitting = {name: key for name, key in names.items() if name.startswith(incomplete)}
     if len(fitting) == 1:  # a second candidate keeps the shell from adding a space after `KEY=`
         ((name, only),) = fitting.items()
-        return [f"{name}=", *(f"{name}={value}" for value in only.choices() or (_default(only),))]
-    return [f"{name}=" for name in fitting]
+        if not only.is_mapping:
+            return [f"{name}=", *(f"{name}={value}" for value in only.choices() or (_default(only),))]
+    return [f"{name}{'.' if key.is_mapping else '='}" for name, key in fitting.items()]
 
 
 def _values(verb: str, key: str, prefix: str, value: str) -> list[str]:
@@ -84,7 +89,7 @@ def _bash_stands_on(character: str) -> bool:
     return position.isdigit() and int(position) < len(words) and words[int(position)] == character
 
 
-def _refs(kind: str, before: Sequence[str], incomplete: str, at_most: int = 2) -> list[str]:
+def _refs(kind: str, before: Sequence[str], incomplete: str, at_most: int = 1) -> list[str]:
     from mltool.artifacts.manifest import ArtifactKind
     from mltool.artifacts.store import open_store
 

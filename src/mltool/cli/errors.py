@@ -84,10 +84,12 @@ def _usage(error: Exception) -> ConfigError:
 
 
 def close_stdout() -> bool:
-    """Send what is still buffered; False if nobody reads any more, as in `mltool models list | head -1`."""
+    """Send what is still buffered; False if it cannot be sent, as in `mltool models list | head -1`."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            output.show_error(f"cannot write to standard output: {error.strerror}", None)
         # Python flushes once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False

@@ -73,5 +73,5 @@ ModelArg = Annotated[
 ]
 TwoModelsArg = Annotated[
     _Tokens,
-    typer.Argument(metavar="A B", help="Two models.", autocompletion=completion.complete_model),
+    typer.Argument(metavar="A B", help="Two models.", autocompletion=completion.complete_two_models),
 ]

@@ -34,7 +34,7 @@ def _dvc(source: Path) -> dict[str, Any]:
     """The hash in `source.dvc`, or in the `.dvc` file of a folder above it."""
     source = source.resolve()
     for path in (source, *list(source.parents)[:4]):
-        pointer = path.with_name(f"{path.name}.dvc")
+        pointer = path.parent / f"{path.name}.dvc"
         if not path.name or not pointer.is_file():
             continue
         try:

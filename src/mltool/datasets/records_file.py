@@ -8,6 +8,7 @@ import json
 import sys
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +62,7 @@ def read_records(path: str, schema: Schema) -> Inputs:
     else:
         name = f"`{path}`"
         data = _content(path)
-    if not data.strip():
+    if not data.removeprefix(BOM_UTF8).strip():
         raise DataError(f"{name} is empty")
     form = _sniff(data) if path == STDIN else Path(path).suffix.lower().removeprefix(".")
     readers: dict[str, Callable[[bytes, str, Schema], Inputs]] = {
@@ -100,7 +101,7 @@ def _sniff(data: bytes) -> str:
     for magic, form in _MAGIC.items():
         if data.startswith(magic):
             return form
-    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = data.removeprefix(BOM_UTF8).lstrip()
     if not text.startswith((b"{", b"[")):
         return "csv"
     first_line, _, rest = text.partition(b"\n")
@@ -156,7 +157,7 @@ def _encode_records(records: list[Any], places: Sequence[str], name: str, schema
 def _read_csv(data: bytes, name: str, schema: Schema, delimiter: str = "") -> Inputs:
     text = _text(data, name)
     if not delimiter:
-        delimiter = sniff_delimiter(next(line for line in text.split("\n") if line.strip()))
+        delimiter = sniff_delimiter(next((line for line in text.split("\n") if line.strip()), ""))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     rows: list[list[str]] = []

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from mltool.artifacts.checks import Check
@@ -30,7 +29,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+    except Exception as error:  # protobuf's own error has no base but Exception
         lines = str(error).strip().splitlines()
         raise DataError(f"`{path}` is not a sound ONNX graph: {lines[0] if lines else error!r}") from error
     for value in model.graph.input:

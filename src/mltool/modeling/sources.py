@@ -9,7 +9,7 @@ from typing import Any
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store
-from mltool.core.config.settings import FILE_NAME, find_project
+from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError, DataError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.dataset import Dataset, write_dataset
@@ -106,13 +106,12 @@ def default_name(config: DataConfig) -> str:
 
 
 def model_name(wanted: str | None, config: DataConfig, dataset: Dataset) -> str:
-    """The name a model gets: the one asked for, else the project's where there is a project, else the data's."""
+    """The name a model gets: the one asked for, else that of the embedded set, else the project's."""
     if wanted is not None:
         return check_name(wanted)
-    project = find_project()
-    if (project / FILE_NAME).is_file() and config.source not in embedded.EMBEDDED:
-        return _as_name(project.name)
-    return dataset.artifact.name or default_name(config)
+    if config.target is None and config.source in embedded.EMBEDDED:
+        return dataset.artifact.name or config.source
+    return _as_name(find_project().name)
 
 
 def _as_name(text: str) -> str:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import zlib
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ def load(path: Path) -> TableFile:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"`{path}` is not a whole gzip file: {error}") from error
-    if not content.strip():
+    if not content.removeprefix(BOM_UTF8).strip():
         raise DataError(f"`{path}` is empty")
     if kind in PARQUET:
         return _load_parquet(path, content, sha256)
@@ -210,10 +211,12 @@ def _last_row(table: pa.Table, lines_N: Lines, invalid: list[_InvalidRow], inval
 
 def _header(path: Path, content: bytes) -> tuple[list[str], str, int, int]:
     """Names, delimiter, how many lines they take, and where the rows begin."""
-    first = 3 if content.startswith(b"\xef\xbb\xbf") else 0
+    first = len(BOM_UTF8) if content.startswith(BOM_UTF8) else 0
     text = content[first : first + _HEADER_BYTES].decode(errors="ignore")
     lines = io.StringIO(text, newline="").readlines()
-    used = next(index for index, line in enumerate(lines) if line.strip())
+    used = next((index for index, line in enumerate(lines) if line.strip()), None)
+    if used is None:
+        raise DataError(f"`{path}` has no line with the names of its columns")
     delimiter = TAB if is_tsv(path) else sniff_delimiter(lines[used])
     reader = csv.reader(lines[used:], delimiter=delimiter, strict=True)
     try:

@@ -18,7 +18,7 @@ from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.graph_form import GraphForm, read_graph, with_named_outputs
 from mltool.modeling.made import Form, Made
-from mltool.modeling.network import answer_of, make_network
+from mltool.modeling.network import answer_of, input_names, make_network
 from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
@@ -60,10 +60,10 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
         task=task,
         schema=dataset.schema,
         splits=splits,
-        config={**nested(plan.values), "weights": path.name},
+        config=nested(plan.values),
         rebuild=rebuild,
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
-        facts={"made_by": "import"},
+        facts={"made_by": "import", "weights": path.name},
     )
     return package(made, model_name(job.name, job.data, dataset), store)
 
@@ -72,6 +72,7 @@ def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tupl
     network = make_network(job.model, schema, seed=0)
     load_weights(network, read_weights(path), path)
     network.eval()
+    input_names(network, schema)
     modules = preprocessing.unfitted(schema)
     if schema.image is not None:
         events.warning("the network gets pixels scaled to 0..1; compare the accuracy with the one you know")

@@ -16,7 +16,7 @@ from mltool.core.config.show import nested
 from mltool.datasets.dataset import Dataset
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.made import Made
-from mltool.modeling.network import answer_of, make_network
+from mltool.modeling.network import answer_of, input_names, make_network
 from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
@@ -74,6 +74,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     schema = dataset.schema
     splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
     network = make_network(job.model, schema, job.train.seed)
+    input_names(network, schema)
     modules = preprocessing.fit(schema, splits["train"])
     scale = _target_scale(job, dataset)
     feed = make_feed(splits["train"], schema, modules, scale)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from mltool.artifacts.artifact import Artifact
@@ -21,7 +22,6 @@ from mltool.stages.predict.config import PredictJob
 from mltool.stages.train.config import TrainJob
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from mltool.stages.evaluate.stage import Evaluation
@@ -73,8 +73,6 @@ class Model(Artifact):
 
 
 def _is_file(records: Any) -> bool:
-    from os import PathLike
-
     return isinstance(records, str | PathLike)
 
 
@@ -159,6 +157,3 @@ def predict(ref: str = "latest", *overrides: str, **values: Any) -> list[dict[st
     from mltool.stages.predict import stage
 
     return list(stage.predict(open_store().find(ref, ArtifactKind.model), plan.config, None))
-
-
-__all__ = ["JOBS", "Model", "add_data", "evaluate", "import_model", "load", "plan_data", "predict", "resolved", "save", "train"]

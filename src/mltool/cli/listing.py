@@ -30,7 +30,8 @@ def show_list(store: Store, kind: ArtifactKind, empty: str) -> None:
     elif not found:
         output.say(empty)
     else:
-        columns = ("name", "made (UTC)", ">size", "metrics", "checks")
+        what = "rows" if kind is ArtifactKind.dataset else "metrics"
+        columns = ("name", "made (UTC)", ">size", what, "checks")
         output.draw_table(columns, [_list_row(row) for row in found])
 
 
@@ -39,10 +40,15 @@ def _list_row(row: Row) -> tuple[str, str, str, str, str]:
     if row.manifest is None:
         word = "only its name is here" if row.state == "missing" else f"{output.symbol('damaged')} damaged"
         return row.label, made, "", "", word
-    metrics = list(row.manifest.metrics.items())[:_NUM_METRICS]
+    metrics = row.manifest.metrics
+    if row.manifest.kind is ArtifactKind.dataset:
+        metrics = {key.removeprefix("num_rows_"): rows for key, rows in metrics.items() if key.startswith("num_rows_")}
+    else:
+        metrics = dict(list(metrics.items())[:_NUM_METRICS])
+    shown = ", ".join(f"{name} {words.number(value)}" for name, value in metrics.items())
     status, word = words.verdict(row.manifest.checks)
-    shown = ", ".join(f"{name} {words.number(value)}" for name, value in metrics)
-    return row.label, made, words.size(row.size_bytes), shown, f"{output.symbol(status)} {word}"
+    checks = f"{output.symbol(status)} {word}" if row.manifest.checks else ""
+    return row.label, made, words.size(row.size_bytes), shown, checks
 
 
 def show_descent(store: Store, model: Artifact) -> None:

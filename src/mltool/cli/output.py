@@ -99,17 +99,37 @@ def _finite(value: Any) -> Any:
 def say(text: str, *, style: str = "") -> None:
     """Talk to the person, unless they want quiet."""
     if _mode is not Mode.quiet:
-        sys.stderr.write(f"{paint(text, style, sys.stderr)}\n")
+        sys.stderr.write(f"{paint(flowing(text, sys.stderr), style, sys.stderr)}\n")
 
 
 def warn(text: str) -> None:
-    sys.stderr.write(f"{paint('warning:', 'yellow', sys.stderr)} {text}\n")
+    _say_marked("warning:", "yellow", text)
 
 
 def show_error(message: str, hint: str | None) -> None:
-    sys.stderr.write(f"{paint('error:', 'red', sys.stderr)} {message}\n")
+    _say_marked("error:", "red", message)
     if hint:
-        sys.stderr.write(f"{paint('hint:', 'cyan', sys.stderr)} {hint}\n")
+        _say_marked("hint:", "cyan", hint)
+
+
+def _say_marked(mark: str, style: str, text: str) -> None:
+    shown = flowing(f"{mark} {text}", sys.stderr).removeprefix(mark)
+    sys.stderr.write(f"{paint(mark, style, sys.stderr)}{shown}\n")
+
+
+def flowing(text: str, stream: TextIO, indent: str = "") -> str:
+    """`text` broken between words, where a terminal would break within them; a long word, as a path, stays whole."""
+    if not stream.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    lines = (
+        textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 _CODES = {"red": "1;31", "yellow": "1;33", "cyan": "36", "bold": "1", "dim": "2"}
@@ -134,16 +154,18 @@ def draw(*parts: RenderableType) -> None:
 
 
 def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Draw a compact table; a column whose name starts with `>` is set right."""
+    """Draw a compact table without its empty columns; a column whose name starts with `>` is set right."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in columns:
+    rows = list(rows)
+    filled = [n for n in range(len(columns)) if n == 0 or any(row[n] for row in rows)]
+    for column in (columns[n] for n in filled):
         right = column.startswith(">")
         table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[n]) for n in filled))
     draw(table)
 
 

@@ -65,7 +65,7 @@ def _draw_artifact(artifact: Artifact) -> None:
     if artifact.checks:
         output.write("")
         draw_checks(artifact.checks)
-    _draw_tail(artifact)
+    _draw_tail(artifact, _next(artifact))
 
 
 def _draw_head(artifact: Artifact) -> None:
@@ -76,11 +76,11 @@ def _draw_head(artifact: Artifact) -> None:
     output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(parts)}")
 
 
-def _draw_tail(artifact: Artifact) -> None:
+def _draw_tail(artifact: Artifact, commands: Sequence[str]) -> None:
     output.write(f"\npath    {output.relative(artifact.path)}")
     if (artifact.path / _REPORT).is_file():
         output.write(f"report  {output.relative(artifact.path / _REPORT)}")
-    for index, command in enumerate(_next(artifact)):
+    for index, command in enumerate(commands):
         output.write(f"{'' if index else 'next':<6}  {command}")
 
 
@@ -103,9 +103,7 @@ def draw_metrics(
         between = f"{words.number(bounds[0])} to {words.number(bounds[1])}" if bounds else ""
         rows.append((name, words.number(value), between))
     level = f"{confidence:.0%} interval" if confidence else "interval"
-    columns = ("metric", ">value", level)
-    shown = 3 if any(row[2] for row in rows) else 2
-    output.draw_table(columns[:shown], [row[:shown] for row in rows])
+    output.draw_table(("metric", ">value", level), rows)
 
 
 def draw_checks(checks: Sequence[Check]) -> None:
@@ -177,7 +175,11 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         if value in (None, [], {}, ""):
             continue
         name = key.removesuffix("_bytes").removeprefix("num_").replace("_", " ")
-        output.write(f"{name:<16}  {words.size(value) if key.endswith('_bytes') else words.plain(value)}")
+        texts = value if isinstance(value, list) else [value]
+        for index, one in enumerate(texts):
+            text = words.size(one) if key.endswith("_bytes") else words.plain(one)
+            line = f"{'' if index else name:<16}  {text}"
+            output.write(output.flowing(line, sys.stdout, indent=" " * 18))
     output.say("nothing was written: this was a dry run")
 
 
@@ -201,9 +203,11 @@ def show_dataset(dataset: Artifact, summary: Mapping[str, Any]) -> None:
     if summary["num_damaged"]:
         output.write(f"\n{output.symbol('damaged')} {words.count(summary['num_damaged'], 'damaged row')}")
         output.draw_table(("where", "problem"), [(str(where), str(why)) for where, why in summary["damage"]])
-    for note in summary["notes"]:
-        output.write(f"\nnote: {note}")
-    _draw_tail(dataset)
+    if summary["notes"]:
+        output.write("\nnotes")
+        for note in summary["notes"]:
+            output.write(output.flowing(f"  {note}", sys.stdout, indent="  "))
+    _draw_tail(dataset, [f"mltool train data.source={dataset.label}"])
 
 
 def _input(spec: Mapping[str, Any]) -> str:

@@ -14,12 +14,12 @@ from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling.made import Made
 from mltool.reports.model_page import ModelReport, WorstSample
+from mltool.runtimes.measure import intervals_of
 from mltool.runtimes.runner import Signature
 from mltool.runtimes.samples import MAX_SAMPLES, Samples
 from mltool.statistics.calibration import reliability_curve
 from mltool.statistics.images import image_summaries
-from mltool.statistics.intervals import metric_intervals
-from mltool.statistics.metrics import classification_metrics, confusion_matrix, regression_metrics
+from mltool.statistics.metrics import confusion_matrix
 from mltool.statistics.reference import Reference, build_reference
 
 # Axes: N samples, C classes
@@ -27,6 +27,7 @@ from mltool.statistics.reference import Reference, build_reference
 _MAX_REFERENCE_ROWS = 2_000
 _MAX_SUMMARY_ROWS = 20_000
 _MAX_INTERVAL_ROWS = 20_000
+_LEVEL = 0.95
 _NUM_WORST = 12
 
 
@@ -56,21 +57,9 @@ def measure(made: Made) -> Measured:
     target_N = np.asarray(columns.target)
     if not made.is_labelled:
         return Measured({}, {}, outputs, target_N)
-    metrics = made.task.metrics(outputs, target_N)
-    return Measured(metrics, intervals(made.task.kind, outputs, target_N), outputs, target_N)
-
-
-def intervals(
-    kind: str, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, level: float = 0.95
-) -> dict[str, tuple[float, float]]:
-    """Confidence intervals by metric; none for custom tasks, nor where there are too many rows to need one."""
-    if len(target_N) > _MAX_INTERVAL_ROWS:
-        return {}
-    if kind == "classification":
-        return metric_intervals(classification_metrics, outputs["probabilities"], target_N, level=level)
-    if kind == "regression":
-        return metric_intervals(regression_metrics, outputs["prediction"], target_N, level=level)
-    return {}
+    # With so many rows the intervals are narrower than anybody cares for, and cost seconds.
+    bounds = intervals_of(outputs, target_N, _LEVEL) if len(target_N) <= _MAX_INTERVAL_ROWS else {}
+    return Measured(made.task.metrics(outputs, target_N), bounds, outputs, target_N)
 
 
 def reference(made: Made) -> Reference:

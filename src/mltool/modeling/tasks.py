@@ -16,7 +16,8 @@ from mltool.datasets.schema import Schema
 from mltool.modeling.config import LOSSES, TaskConfig
 from mltool.modeling.network import outputs_by_name
 from mltool.modeling.user_code import call_user, import_object, user_code
-from mltool.statistics.metrics import MAIN_METRIC, classification_metrics, regression_metrics
+from mltool.runtimes.measure import metrics_of
+from mltool.statistics.metrics import MAIN_METRIC
 
 # Axes: N samples, C classes
 
@@ -57,10 +58,8 @@ def task_metrics(
     kind: str, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, metric: Callable[[Any, Any], Any] | None
 ) -> dict[str, float]:
     """Metrics of a graph's outputs by task; a custom task has those of its own metric only."""
-    if kind == "classification":
-        return classification_metrics(outputs["probabilities"], target_N)
-    if kind == "regression":
-        return regression_metrics(outputs["prediction"], target_N)
+    if kind != "custom":
+        return metrics_of(outputs, target_N)
     if metric is None:
         return {}
     answer = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from mltool.artifacts.checks import Check
 from mltool.core.errors import ArtifactError, InputError
 from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
+from mltool.runtimes.measure import has_metrics, main_metric, metrics_of
 from mltool.runtimes.runner import Runner, Signature
 from mltool.runtimes.samples import SAMPLES, Samples
-from mltool.statistics.metrics import MAIN_METRIC, classification_metrics, regression_metrics
 
 # Axes: N samples, C classes
 
@@ -103,16 +103,10 @@ def _class_agreement(outputs: dict[str, Any], samples: Samples, limits: Limits) 
 def _task_metric(outputs: dict[str, Any], samples: Samples, limits: Limits) -> Check:
     if samples.target is None:
         return Check.not_run("task_metric_drop", "the samples have no labels")
-    if "probabilities" in outputs:
-        name = MAIN_METRIC["classification"]
-        before = classification_metrics(samples.outputs["probabilities"], samples.target)[name]
-        after = classification_metrics(outputs["probabilities"], samples.target)[name]
-    elif "prediction" in outputs:
-        name = MAIN_METRIC["regression"]
-        before = regression_metrics(samples.outputs["prediction"], samples.target)[name]
-        after = regression_metrics(outputs["prediction"], samples.target)[name]
-    else:
+    if not has_metrics(outputs):
         return Check.not_run("task_metric_drop", "a custom task has no metric that every host can compute")
+    name = main_metric(outputs)
+    before, after = (metrics_of(answers, samples.target)[name] for answers in (samples.outputs, outputs))
     return Check.at_most("task_metric_drop", before - after, limits.task_metric_drop, f"{name} {before:.4f}")
 
 

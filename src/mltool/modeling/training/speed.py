@@ -16,7 +16,7 @@ from mltool.modeling.tasks import Task
 from mltool.modeling.training.feed import Feed
 from mltool.modeling.user_code import user_code
 
-_SMALL_MACS = 20e6
+_SMALL_MACS = 100e6
 """Multiplications a batch below which a second thread costs more than it brings (measured on 2 cores)."""
 _WORTH_IT = 1.2
 _TRIAL_STEPS = 8

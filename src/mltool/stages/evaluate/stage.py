@@ -14,10 +14,9 @@ from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.errors import ArtifactError, DataError
 from mltool.datasets.dataset import Dataset
+from mltool.runtimes.measure import has_metrics, intervals_of, metrics_of
 from mltool.runtimes.runner import load
 from mltool.stages.evaluate.config import EvaluateJob
-from mltool.statistics.intervals import metric_intervals
-from mltool.statistics.metrics import classification_metrics, regression_metrics
 
 # Axes: N samples
 
@@ -90,15 +89,8 @@ def dataset_of(model: Artifact, store: Store) -> Dataset:
 def _measured(
     model: Artifact, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, job: EvaluateJob
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    if "probabilities" in outputs:
-        answers, measure = outputs["probabilities"], classification_metrics
-        return measure(answers, target_N), metric_intervals(measure, answers, target_N, level=job.confidence)
-    if "prediction" in outputs:
-        answers = outputs["prediction"]
-        return (
-            regression_metrics(answers, target_N),
-            metric_intervals(regression_metrics, answers, target_N, level=job.confidence),
-        )
+    if has_metrics(outputs):
+        return metrics_of(outputs, target_N), intervals_of(outputs, target_N, job.confidence)
     path = model.config.get("task", {}).get("metric")
     if path is None:
         raise DataError(

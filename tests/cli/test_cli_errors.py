@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Mltool
+
+from mltool.cli import errors, output
+from mltool.core.errors import ArtifactError, CheckError, ConfigError, MltoolError, RemoteError
+
+
+@pytest.mark.parametrize("kind", [MltoolError, ConfigError, ArtifactError, CheckError, RemoteError])
+def test_every_error_ends_with_its_own_exit_code_and_a_hint(
+    kind: type[MltoolError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise kind("`x` is wrong", hint="try `y`")
+
+    output.reset()
+    assert errors.guarded(fail, []) == kind.exit_code
+    out, err = capsys.readouterr()
+    assert err == "error: `x` is wrong\nhint: try `y`\n"
+    assert out == ""
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLTOOL_DEBUG", raising=False)
+    assert errors.guarded(lambda: {}["lost"], []) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: mltool failed unexpectedly: KeyError: 'lost'\n")
+    assert "MLTOOL_DEBUG=1" in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback_of_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLTOOL_DEBUG", "1")
+    assert errors.guarded(lambda: {}["lost"], []) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert 'lambda: {}["lost"]' in err
+
+
+def test_debug_shows_the_traceback_of_a_users_mistake(mltool: Mltool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLTOOL_DEBUG", "1")
+    outcome = mltool("train", "epochs=x")
+    assert outcome.code == 2
+    assert "Traceback" in outcome.err
+
+
+def test_an_unknown_command_names_the_nearest(mltool: Mltool) -> None:
+    outcome = mltool("trian")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "error: unknown command `trian`\nhint: did you mean `mltool train`?\n"
+
+
+def test_an_unknown_command_of_a_group_names_the_nearest(mltool: Mltool) -> None:
+    assert "did you mean `mltool models show`?" in mltool("models", "shwo").err
+
+
+def test_an_unknown_option_names_the_nearest(mltool: Mltool) -> None:
+    outcome = mltool("train", "--resum")
+    assert outcome.code == 2
+    assert outcome.err == "error: unknown option `--resum`\nhint: did you mean `--resume`?\n"
+
+
+@pytest.mark.parametrize("token", ["--epochs=3", "--batch-size", "--data.source"])
+def test_a_key_written_as_an_option_says_how_to_write_it(mltool: Mltool, token: str) -> None:
+    outcome = mltool("train", token)
+    assert outcome.code == 2
+    assert "hint: values are keys: write `" in outcome.err
+    assert token.lstrip("-").partition("=")[0].replace("-", "_") + "=VALUE" in outcome.err
+
+
+def test_a_value_given_to_a_flag_is_a_usage_error(mltool: Mltool) -> None:
+    outcome = mltool("train", "--json=yes")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert "see `mltool train --help`" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "epochs=x", "--json"), ("train", "--json", "--nope"), ("nope", "--json"), ("models", "show", "--json")],
+)
+def test_with_json_an_error_is_also_one_object_on_stdout(mltool: Mltool, arguments: tuple[str, ...]) -> None:
+    outcome = mltool(*arguments)
+    error = json.loads(outcome.out)["error"]
+    assert set(error) == {"message", "hint", "exit_code"}
+    assert error["exit_code"] == outcome.code == 2
+    assert f"error: {error['message']}" in outcome.err
+
+
+def test_json_and_quiet_exclude_each_other(mltool: Mltool) -> None:
+    outcome = mltool("models", "list", "--json", "--quiet")
+    assert outcome.code == 2
+    assert "exclude each other" in outcome.err
+
+
+def test_an_interrupted_training_says_how_to_continue(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    output.reset()
+    assert errors.guarded(interrupted, ["train", "epochs=5"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\nhint: continue with `mltool train epochs=5 --resume`\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_in_the_middle_of_a_command_is_one_line_and_exit_code_130(project: Path) -> None:
+    started = "import sys, time; from mltool.cli import app, errors; sys.stderr.write('ready\\n'); sys.stderr.flush(); "
+    code = started + "sys.exit(errors.guarded(lambda: time.sleep(60), ['evaluate']))"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "error: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGPIPE")
+def test_a_reader_that_stops_reading_causes_no_complaint(project: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-m", "mltool", "models", "list", "--json"], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    assert process.returncode == 1
+    assert process.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_reported(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "mltool", "models", "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert process.returncode == 1
+    assert process.stderr == "error: cannot write to standard output: No space left on device\n"

@@ -1,30 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_testing import PASSED, Mltool, Outcome
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
 from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 from mltool.cli.app import run
-
-PASSED = (Check.at_most("export_difference", 2e-6, 1e-4), Check.not_run("robustness", "no perturbed samples"))
-FAILED = (Check.failed("export", "`forward` branches on a tensor at src/model.py:12"),)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Mltool = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from conftest import FAILED, Mltool
+from cli_testing import FAILED, Mltool
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
@@ -180,3 +184,25 @@ def test_a_missing_reference_is_named(mltool: Mltool, command: tuple[str, ...]) 
     outcome = mltool("models", *command)
     assert outcome.code == 2
     assert "is missing" in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("answer", "is_kept"), [("n", True), ("y", False), ("", True)])
+def test_on_a_terminal_rm_asks(project: Path, make_model: Make, answer: str, is_kept: bool) -> None:
+    import pty
+
+    model = make_model()
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "mltool", "models", "rm", "digits@1"]
+    process = subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True)
+    os.close(follower)
+    seen = b""
+    while b"[y/N]" not in seen:
+        seen += os.read(leader, 4096)
+    os.write(leader, f"{answer}\n".encode())
+    out, _ = process.communicate(timeout=30)
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"digits@1" in seen
+    assert out == ""
+    assert model.path.is_dir() is is_kept

@@ -36,9 +36,14 @@ def test_without_a_terminal_there_is_a_line_now_and_then_and_one_at_the_end(caps
 
 def test_a_task_that_stopped_early_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     output.reset()
-    with pytest.raises(ZeroDivisionError), events.subscribed(Talk(Clock())), events.track("train", 10, "epochs") as bar:
-        bar.advance(4, "loss 0.3")
-        raise ZeroDivisionError
+
+    def stop_early() -> None:
+        with events.track("train", 10, "epochs") as bar:
+            bar.advance(4, "loss 0.3")
+            raise ZeroDivisionError
+
+    with events.subscribed(Talk(Clock())), pytest.raises(ZeroDivisionError):
+        stop_early()
     assert capsys.readouterr().err == "train: stopped at 4 of 10 epochs in 0.0 s, loss 0.3\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import MANIFEST, ArtifactKind, FileEntry, Manifest, Parent
 from mltool.artifacts.references import References
-from mltool.artifacts.writing import write_json
+from mltool.artifacts.writing import write_json, write_text
 from mltool.core.version import version
 
 
@@ -42,6 +43,7 @@ class Draft:
         checks: Iterable[Check] = (),
         facts: Mapping[str, Any] | None = None,
         not_identity: Iterable[str] = (),
+        pages: Mapping[str, Callable[[str], str]] | None = None,
         weights: str | None = None,
     ) -> Artifact:
         """Seal the files, move them into the store and name them.
@@ -51,15 +53,11 @@ class Draft:
         Args:
             name: The name whose next version it becomes; None for none.
             not_identity: Files that say something about the artifact but are not what it is: reports, histories.
+            pages: What to write for people when the digest is known, by file name; not part of the identity.
             weights: The file whose digest is the digest of the weights.
         """
         outside = set(not_identity)
-        files = {
-            file: FileEntry(
-                digest.of_file(self.folder / file), (self.folder / file).stat().st_size, file not in outside
-            )
-            for file in digest.files_below(self.folder)
-        }
+        files = {file: self._entry(file, file not in outside) for file in digest.files_below(self.folder)}
         checks = tuple(checks)
         unnumbered = Manifest(
             kind=self.kind,
@@ -75,7 +73,11 @@ class Draft:
             files=files,
             weights_digest=files[weights].sha256 if weights else None,
         )
-        manifest = unnumbered.with_digest(unnumbered.identity_digest())
+        full_digest = unnumbered.identity_digest()
+        for file, page in (pages or {}).items():
+            write_text(self.path(file), page(full_digest))
+            files[file] = self._entry(file, identity=False)
+        manifest = replace(unnumbered, digest=full_digest, files=files)
         # Written last: a directory without it is an interrupted run, safe to delete.
         write_json(self.folder / MANIFEST, manifest.to_json())
         path = self._publish(self.folder, manifest)
@@ -83,3 +85,7 @@ class Draft:
         if name is not None and not any_failed(checks):
             ref = self._refs.add(self.kind, name, manifest.digest, manifest.created_utc)
         return Artifact(path, Manifest.read(path), ref)
+
+    def _entry(self, file: str, identity: bool) -> FileEntry:
+        path = self.folder / file
+        return FileEntry(digest.of_file(path), path.stat().st_size, identity)

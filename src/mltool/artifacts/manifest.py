@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,6 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error!r}") from error
-
-    def with_digest(self, full_digest: str) -> Manifest:
-        return replace(self, digest=full_digest)
 
     def identity_digest(self) -> str:
         """The digest of what the artifact is: kind, config, signature and identity files; no dates, no timings."""

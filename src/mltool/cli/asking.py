@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from mltool.cli import output
 from mltool.cli.output import Mode
 from mltool.core.errors import ConfigError
@@ -21,7 +19,10 @@ def confirmed(question: str, *, yes: bool) -> bool:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or output.mode() is not Mode.human:
         raise ConfigError(f"nobody can be asked: {question}", hint="give `--yes` to go ahead")
-    answer = typer.confirm(question, err=True)
-    if not answer:
+    # Not `typer.confirm`: it writes a space to stdout, which is data.
+    sys.stderr.write(f"{question} [y/N]: ")
+    sys.stderr.flush()
+    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agreed:
         output.say("nothing was deleted")
-    return answer
+    return agreed

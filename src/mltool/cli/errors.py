@@ -11,7 +11,7 @@ import typer
 
 from mltool.cli import output
 from mltool.cli.arguments import spellings
-from mltool.cli.output import Mode
+from mltool.cli.output import Mode, UnwritableError
 from mltool.core.errors import ConfigError, MltoolError
 
 INTERRUPTED = 130
@@ -22,12 +22,20 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def guarded(call: Callable[[], object], arguments: Sequence[str]) -> int:
     """Run a command and return its exit code, with everything that was to be said on stderr."""
     try:
+        return _guarded(call, arguments)
+    except UnwritableError as error:
+        _complain(error.__cause__)
+        return MltoolError.exit_code
+
+
+def _guarded(call: Callable[[], object], arguments: Sequence[str]) -> int:
+    try:
         code = call()
     except MltoolError as error:
         return _end(error, error.exit_code, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted(arguments)
-    except BrokenPipeError:
+    except UnwritableError:
         raise
     except _UsageError as error:
         return _end(_usage(error), ConfigError.exit_code, arguments)
@@ -88,9 +96,14 @@ def close_stdout() -> bool:
     try:
         sys.stdout.flush()
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            output.show_error(f"cannot write to standard output: {error.strerror}", None)
+        _complain(error)
         # Python flushes once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
+
+
+def _complain(cause: BaseException | None) -> None:
+    """Say why standard output takes no more, unless its reader simply had enough."""
+    if isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError):
+        output.show_error(f"cannot write to standard output: {cause.strerror}", None)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+class UnwritableError(Exception):
+    """Standard output takes no more: its reader went away, or its disk is full; the cause says which."""
+
+
 class Mode(StrEnum):
     human = "human"
     json = "json"
@@ -71,8 +75,15 @@ def symbol(name: str) -> str:
 
 
 def write(text: str) -> None:
-    """Write one line, or several, of data."""
-    sys.stdout.write(f"{text}\n")
+    """Write one line, or several, of data.
+
+    Raises:
+        UnwritableError: It could not be written.
+    """
+    try:
+        sys.stdout.write(f"{text}\n")
+    except OSError as error:
+        raise UnwritableError from error
 
 
 def write_json(value: Any) -> None:
@@ -88,7 +99,7 @@ def write_json_lines(values: Iterable[Any]) -> None:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if True else None
     if isinstance(value, Mapping):
         return {str(key): _finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
-from mltool.artifacts.writing import write_json, write_text
+from mltool.artifacts.writing import write_json
 from mltool.core import events, host
 from mltool.core.errors import CheckError
 from mltool.datasets.schema import SCHEMA
@@ -50,7 +51,6 @@ def package(made: Made, name: str, store: Store) -> Artifact:
         draft.path(HISTORY).write_text("".join(json.dumps(dict(row)) + "\n" for row in made.history), encoding="utf-8")
         facts = {"host": host.facts(), "metrics_split": made.metrics_split, **made.facts}
         report = evidence.report(made, measured, checks, signature, name, facts)
-        write_text(draft.path(REPORT), model_page(report))
         bar.advance(1)
         artifact = draft.commit(
             name,
@@ -60,7 +60,8 @@ def package(made: Made, name: str, store: Store) -> Artifact:
             signature=signature.to_json(),
             checks=checks,
             facts={**facts, "intervals": {name: list(bounds) for name, bounds in measured.intervals.items()}},
-            not_identity=(HISTORY, REPORT),
+            not_identity=(HISTORY,),
+            pages={REPORT: lambda digest: model_page(replace(report, digest=digest))},
             weights=made.form.weights_file,
         )
     if artifact.has_failed_checks:

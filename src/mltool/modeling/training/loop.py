@@ -243,6 +243,7 @@ class _Loop:
                 hint=f"lower the learning rate, such as `lr={self.config.lr / 10:g}`, or clip with `clip_norm=1`",
             )
         metrics = self.fit.task.metrics(outputs, target)
+        metrics.pop("log_loss", None)  # it is the loss once more
         return {"validation_loss": loss, **{f"validation_{name}": value for name, value in metrics.items()}}
 
     def _save(self) -> None:

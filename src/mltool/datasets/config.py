@@ -7,6 +7,8 @@ from typing import Any
 
 from mltool.core.config.fields import setting
 
+LABEL_KINDS = ("auto", "class", "number")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
@@ -25,6 +27,12 @@ class DataConfig:
 
     label: str | None = None
     """Column to predict; by default `label`, `target`, `class`, `y` or the last column."""
+
+    label_kind: str = setting("auto", choices=LABEL_KINDS)
+    """Whether the label is a `class` or a `number`; `auto` takes text and few whole numbers for classes."""
+
+    classes: tuple[str, ...] = ()
+    """Names for classes that the data only counts, in the order of their codes."""
 
     ignore: tuple[str, ...] = ()
     """Columns to leave out, such as identifiers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
 from mltool.core import events
-from mltool.core.errors import ArtifactError, DataError, MltoolError
+from mltool.core.errors import ArtifactError, ConfigError, DataError, MltoolError
 from mltool.datasets.columns import TARGET, Columns, column_writers, open_columns
 from mltool.datasets.config import DataConfig
 from mltool.datasets.schema import SCHEMA, Schema, schema_of
@@ -48,7 +48,7 @@ class Dataset:
 
 def fingerprint_of(source: Source, config: DataConfig) -> dict[str, Any]:
     """What decides the content of a dataset: the bytes of the source and how they are understood."""
-    knobs = ("label", "ignore", "categories", "fields", "image_size", "channels")
+    knobs = ("label", "label_kind", "classes", "ignore", "categories", "fields", "image_size", "channels")
     splits = ("validation_fraction", "test_fraction", "split_seed")
     kept = {name: getattr(config, name) for name in (*knobs, *splits)}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
@@ -106,7 +106,7 @@ def write_dataset(
             )
         if not counts["train"]:
             raise DataError("no row of the training split could be used", hint="`mltool data check` says why")
-        write_json(draft.path(SCHEMA), schema.to_json())
+        write_json(draft.path(SCHEMA), _with_class_names(schema, config.classes).to_json())
         artifact = draft.commit(
             name,
             config=identity,
@@ -119,6 +119,18 @@ def write_dataset(
             },
         )
     return Dataset(artifact)
+
+
+def _with_class_names(schema: Schema, names: tuple[str, ...]) -> Schema:
+    """The schema with the class names that the user gave, if they did."""
+    if not names:
+        return schema
+    if len(names) != len(schema.target.classes):
+        raise ConfigError(
+            f"`data.classes` names {len(names)} classes, but the data has {len(schema.target.classes)}",
+            hint=f"the data calls them {', '.join(schema.target.classes[:12])}",
+        )
+    return replace(schema, target=replace(schema.target, classes=names))
 
 
 def _named(artifact: Artifact, store: Store, name: str) -> Artifact:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 from torch import nn
 
 from mltool.artifacts.checks import Check
@@ -16,6 +15,7 @@ from mltool.modeling.export import ExportError, export_onnx
 from mltool.modeling.network import input_names
 from mltool.modeling.served import Served, run_eager
 from mltool.modeling.tasks import Task
+from mltool.modeling.tensor_files import write_safetensors
 from mltool.runtimes.backends.onnxruntime import GRAPH
 from mltool.runtimes.runner import Signature
 
@@ -44,9 +44,7 @@ class NetworkForm:
         return run_eager(self._served, inputs)
 
     def write(self, folder: Path, signature: Signature, example: Sequence[np.ndarray]) -> Check:
-        # Clones, because safetensors refuses tied weights, which share their memory.
-        weights = {key: value.detach().clone().contiguous() for key, value in self._served.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        write_safetensors(folder / WEIGHTS, self._served.state_dict())
         inputs, outputs = [s.name for s in signature.inputs], [s.name for s in signature.outputs]
         try:
             export_onnx(self._served, example, inputs, outputs, folder / GRAPH)

@@ -72,7 +72,7 @@ def understand(arrays: Mapping[str, Array], config: DataConfig) -> ArraySource:
     used = [key for part in parts for key in (*part.inputs, part.labels)]
     notes = [_describe(part, arrays) for part in parts]
     inputs = _inputs(parts, arrays, notes)
-    target, classes = _target(parts, arrays, notes)
+    target, classes = _target(parts, arrays, config.label_kind, notes)
     if unused := [key for key in arrays if key not in used]:
         notes.append(f"not used: {show(arrays, unused)}")
 
@@ -170,7 +170,9 @@ def _pictures(group: tuple[Array, ...], notes: list[str]) -> Stored:
     return Stored("image", "image", np.dtype(np.uint8), group)
 
 
-def _target(parts: list[Part], arrays: Mapping[str, Array], notes: list[str]) -> tuple[Stored, tuple[str, ...]]:
+def _target(
+    parts: list[Part], arrays: Mapping[str, Array], kind: str, notes: list[str]
+) -> tuple[Stored, tuple[str, ...]]:
     name = parse(parts[0].labels)[2]
     group = tuple(arrays[part.labels] for part in parts)
     kinds = {array.dtype.kind for array in group}
@@ -198,7 +200,9 @@ def _target(parts: list[Part], arrays: Mapping[str, Array], notes: list[str]) ->
     else:
         is_class = True
     num_rows = sum(map(len, group))
-    if is_class and values.dtype.kind in "fiu" and len(values) > max(MIN_NUMBERS, num_rows / 2):
+    if kind != "auto" and not kinds <= set("US"):
+        is_class = kind == "class"
+    elif is_class and values.dtype.kind in "fiu" and len(values) > max(MIN_NUMBERS, num_rows / 2):
         notes.append(f"the labels have {len(values)} different values: they are numbers, not classes")
         is_class = False
     if not is_class:

@@ -127,7 +127,7 @@ def read(config: DataConfig, path: Path) -> TableSource:
 
     damage, rows = _find_damage(files, typed, label)
     typed = {name: column.keep(rows) for name, column in typed.items()}
-    target, classes = _understand_label(typed.pop(label), notes)
+    target, classes = _understand_label(typed.pop(label), config.label_kind, notes)
     columns = _leave_out(typed.values(), config, left_out, notes)
     for why, some in left_out.items():
         notes.append(f"left out {_listed(some)}: {why}")
@@ -240,15 +240,23 @@ def _find_damage(files: list[TableFile], typed: Mapping[str, TypedColumn], label
     return damage, rows
 
 
-def _understand_label(label: TypedColumn, notes: list[str]) -> tuple[TypedColumn, tuple[str, ...]]:
+def _understand_label(label: TypedColumn, kind: str, notes: list[str]) -> tuple[TypedColumn, tuple[str, ...]]:
     """The label as it will be learned, and its classes in order; no classes for a number."""
+    if kind == "number" and not isinstance(label, NumberColumn):
+        raise DataError(
+            f"the label `{label.name}` holds texts, not numbers",
+            hint="leave `data.label_kind` out, or clean the column",
+        )
     if isinstance(label, NumberColumn):
         distinct = np.unique(label.values_N)
-        if len(distinct) > MAX_INTEGER_CLASSES or (distinct != np.round(distinct)).any():
+        looks_like_number = len(distinct) > MAX_INTEGER_CLASSES or bool((distinct != np.round(distinct)).any())
+        if kind == "number" or (kind == "auto" and looks_like_number):
             notes.append(f"`{label.name}` is predicted as a number: it has {len(distinct)} values")
             return label, ()
         label = label.as_texts()
-        notes.append(f"`{label.name}` is predicted as a class: it has {len(distinct)} values, all whole numbers")
+        notes.append(
+            f"`{label.name}` is predicted as a class: it has {len(distinct)} values; `data.label_kind` overrides"
+        )
     classes = tuple(sorted(label.present(slice(None)), key=natural_key))
     num_rows = len(label.codes_N)
     if len(classes) > max(MAX_INTEGER_CLASSES, MAX_DISTINCT_SHARE * num_rows):

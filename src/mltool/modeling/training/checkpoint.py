@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mltool.core.errors import ArtifactError
+from mltool.modeling.tensor_files import write_safetensors
 
 
 @dataclass(slots=True)
@@ -50,8 +50,7 @@ def save(
     tensors["rng"] = torch.get_rng_state()
     staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # Clones, because safetensors refuses tied weights, which share their memory.
-        save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, staged, _metadata(progress))
+        write_safetensors(staged, tensors, _metadata(progress))
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 from mltool.core import events
@@ -42,6 +43,11 @@ def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Ar
         KeyboardInterrupt: Somebody stopped it; `resume` continues.
         MltoolError: The loss is no longer finite.
     """
+    with explained_disk_errors(store.root):
+        return _train(plan, store, resume=resume)
+
+
+def _train(plan: Resolved[TrainJob], store: Store, *, resume: bool) -> Artifact:
     job = plan.config
     dataset = open_dataset(job.data, store)
     name = model_name(job.name, job.data, dataset)

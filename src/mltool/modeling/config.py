@@ -15,6 +15,7 @@ LOSSES = ("auto", "cross_entropy", "nll", "mse", "l1", "huber")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("fp32", "bf16", "auto")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 TRACKER_MODES = ("auto", "online", "offline")
 
 
@@ -81,6 +82,9 @@ class TrainConfig:
 
     precision: str = setting("fp32", choices=PRECISIONS)
     """`bf16` trains in bfloat16 with channels-last pictures; `auto` times both for a moment and takes the faster."""
+
+    device: str = setting("auto", choices=DEVICES)
+    """`auto` is `cuda` where there is a GPU, else `cpu`."""
 
     threads: int | None = setting(None, minimum=1, maximum=1024)
     """CPU threads; by default 1 for small networks, where more are slower, else all cores."""

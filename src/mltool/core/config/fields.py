@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +65,7 @@ class FieldType:
             float: "a number",
             bool: "true or false",
             str: "text",
-            object: "a value",
+            object: "plain data, such as text or a number",
         }
         word = words.get(self.base, self.base.__name__)
         if self.many:
@@ -94,16 +96,18 @@ def parse(text: str, field_type: FieldType) -> Any:
     if field_type.optional and text.strip().lower() in {"null", "none", "~", ""}:
         return None
     if field_type.many:
-        inner = text.strip().removeprefix("[").removesuffix("]")
-        return tuple(
-            _parse_one(part.strip().strip("'\""), field_type.base) for part in inner.split(",") if part.strip()
-        )
+        return tuple(_parse_one(part, field_type.base) for part in _parts(text.strip()))
     if field_type.mapping:
-        value = parse_any(text)
-        if not isinstance(value, dict):
-            raise ValueError(text)
-        return value
+        return coerce(parse_any(text), field_type)
     return _parse_one(text, field_type.base)
+
+
+def _parts(text: str) -> list[str]:
+    if not text.startswith("[") and not any(quote in text for quote in "'\""):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    from mltool.core.config import plain  # 10 ms: most lists are short and bare
+
+    return plain.scalars(text if text.startswith("[") else f"[{text}]")
 
 
 def _parse_one(text: str, base: type) -> Any:
@@ -115,10 +119,7 @@ def _parse_one(text: str, base: type) -> Any:
     if base is int:
         return int(text)
     if base is float:
-        number = float(text)
-        if math.isnan(number):
-            raise ValueError(text)
-        return number
+        return _finite(float(text))
     if base is object:
         return parse_any(text)
     return text
@@ -128,20 +129,67 @@ def parse_any(text: str) -> Any:
     """Read `text` where the field takes anything, such as an argument of a user's network.
 
     Raises:
-        ValueError: The text has an unclosed quote or bracket.
+        ValueError: The text has an unclosed quote or bracket, or is no plain data.
     """
-    import yaml  # 10 ms: most fields have a plain type
+    from mltool.core.config import plain  # 10 ms: most fields have a plain type
 
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(text) from error
-    if isinstance(value, str) and value == text.strip():  # YAML 1.1 reads `1e-3` as text; a quoted one is text
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return as_plain(plain.load(text))
+
+
+def coerce(value: Any, field_type: FieldType) -> Any:
+    """Accept a typed value (a keyword argument, a quoted text) if its type fits.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if value is None and field_type.optional:
+        return None
+    if field_type.mapping and not isinstance(value, str):
+        if not isinstance(value, Mapping):
+            raise ValueError(value)
+        return {str(name): coerce(entry, FieldType(field_type.base)) for name, entry in value.items()}
+    if field_type.many:
+        values = value if isinstance(value, tuple | list) else (value,)
+        return tuple(coerce(one, FieldType(field_type.base)) for one in values)
+    if isinstance(value, str) and (field_type.mapping or field_type.base not in (str, object)):
+        return parse(value, field_type)
+    return as_plain(value) if field_type.base is object else _coerce_one(value, field_type.base)
+
+
+def _coerce_one(value: Any, base: type) -> Any:
+    if isinstance(value, bool) != (base is bool):  # Python takes True for 1
+        raise ValueError(value)
+    if base is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    accepted = {int: numbers.Integral, float: numbers.Real, str: str | numbers.Real}.get(base, base)
+    if not isinstance(value, accepted):
+        raise ValueError(value)
+    return _finite(float(value)) if base is float else base(value)
+
+
+def as_plain(value: Any) -> Any:
+    """`value` as plain data that JSON can hold, so that it can be stored.
+
+    Raises:
+        ValueError: It is an object, a function, or a number that is not finite.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return _finite(float(value))
+    if isinstance(value, tuple | list):
+        return type(value)([as_plain(one) for one in value])
+    if isinstance(value, Mapping):
+        return {str(name): as_plain(one) for name, one in value.items()}
+    raise ValueError(value)
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
 
 
 def limit_broken(value: Any, metadata: typing.Mapping[str, Any]) -> str | None:

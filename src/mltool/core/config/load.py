@@ -9,15 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from mltool.core.config.fields import FieldType, limit_broken, parse
-from mltool.core.config.settings import (
-    SECTIONS,
-    Setting,
-    find_project,
-    from_arguments,
-    from_overrides,
-    gather,
-)
+from mltool.core.config.fields import FieldType, coerce, limit_broken, parse
+from mltool.core.config.settings import Setting, find_project, from_arguments, from_overrides, gather
 from mltool.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
@@ -70,19 +63,19 @@ def resolve(
     """
     fields = dict(_leaves(job))
     written = [_with_section(s, fields, own) for s in (*from_overrides(list(overrides)), *from_arguments(values or {}))]
-    settings = gather(project or find_project(), written)
+    everything = gather(project or find_project(), written)
+    sections = {key.split(".")[0] for key in fields}
+    others = [s for s in everything[: len(everything) - len(written)] if s.key.split(".")[0] in sections]
+    settings = [*others, *written]  # without those that only other verbs read
     parsed: dict[str, Any] = {}
     stored: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    resolved_texts = _interpolate(settings)
+    texts = _interpolate([setting for setting in settings if _has_reference(setting)], everything)
     for setting in settings:
-        section = setting.key.split(".")[0]
-        if setting not in written and section in SECTIONS and section not in {key.split(".")[0] for key in fields}:
-            continue  # another verb's section
         field_key, rest = _field_of(setting, fields, own)
-        field = fields[field_key]
-        value = _value(setting, field, resolved_texts.get(setting.key, setting.value), is_entry=bool(rest))
-        keep = setting.value if setting.key in resolved_texts else value
+        field, referring = fields[field_key], _has_reference(setting)
+        value = _value(setting, field, texts[setting.key] if referring else setting.value, is_entry=bool(rest))
+        keep = setting.value if referring else value
         if rest:
             parsed[field_key] = _with_entry(parsed.get(field_key, {}), rest, value)
             stored[field_key] = _with_entry(stored.get(field_key, {}), rest, keep)
@@ -144,7 +137,8 @@ def _named(setting: Setting, problem: str) -> str:
 def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> Any:
     field_type = FieldType(field.type.base) if is_entry else field.type
     try:
-        value = _coerce(written, field_type) if setting.typed else parse(str(written), field_type)
+        literal = setting.typed and not _has_reference(setting)
+        value = coerce(written, field_type) if literal else parse(str(written), field_type)
     except ValueError:
         raise ConfigError(_named(setting, f"`{setting.key}` must be {field_type}, not `{written}`")) from None
     wanted = limit_broken(value, field.metadata) if not is_entry else None
@@ -156,33 +150,6 @@ def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> 
             _named(setting, f"`{setting.key}` must be {wanted}, not `{written}`"),
             hint=f"did you mean `{close[0]}`?" if close else None,
         )
-    return value
-
-
-def _coerce(value: Any, field_type: FieldType) -> Any:
-    """Accept a typed value (a keyword argument, a quoted text) if its type fits.
-
-    Raises:
-        ValueError: It does not.
-    """
-    if value is None and field_type.optional:
-        return None
-    if field_type.base is object and not field_type.many:
-        return value
-    if field_type.many:
-        if not isinstance(value, tuple | list):
-            value = (value,)
-        return tuple(_coerce(one, FieldType(field_type.base)) for one in value)
-    if isinstance(value, str) and field_type.base is not str:
-        return parse(value, field_type)
-    if isinstance(value, bool) != (field_type.base is bool):
-        raise ValueError(value)
-    if field_type.base is float and isinstance(value, int | float):
-        return float(value)
-    if field_type.base is str and not isinstance(value, dict | list | tuple):
-        return str(value)
-    if not isinstance(value, field_type.base):
-        raise ValueError(value)
     return value
 
 
@@ -211,23 +178,26 @@ def _get(config: object, key: str) -> Any:
     return config
 
 
-def _interpolate(settings: Iterable[Setting]) -> dict[str, Any]:
-    """The texts that hold `${…}`, with OmegaConf's answer for each."""
-    settings = list(settings)
-    if not any(isinstance(s.value, str) and "${" in s.value for s in settings):
+def _has_reference(setting: Setting) -> bool:
+    return isinstance(setting.value, str) and "${" in setting.value
+
+
+def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) -> dict[str, Any]:
+    """OmegaConf's answer, by key, for the texts that hold `${…}`."""
+    referring = list(referring)
+    if not referring:
         return {}
     from omegaconf import OmegaConf  # 0.1 s: only where somebody interpolates
     from omegaconf.errors import OmegaConfBaseException
 
-    tree = OmegaConf.create({})
-    for setting in settings:
-        OmegaConf.update(tree, setting.key, list(setting.value) if isinstance(setting.value, tuple) else setting.value)
-    texts = {}
-    for setting in settings:
-        if isinstance(setting.value, str) and "${" in setting.value:
-            try:
-                texts[setting.key] = OmegaConf.select(tree, setting.key, throw_on_missing=True)
-            except OmegaConfBaseException as error:
-                problem = str(error).splitlines()[0]
-                raise ConfigError(_named(setting, f"`{setting.value}` cannot be resolved: {problem}")) from error
+    tree, texts = OmegaConf.create({}), {}
+    setting = referring[0]
+    try:
+        for setting in everything:
+            OmegaConf.update(tree, setting.key, setting.value if isinstance(setting.value, str) else str(setting.value))
+        for setting in referring:
+            texts[setting.key] = OmegaConf.select(tree, setting.key, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        problem = str(error).splitlines()[0]
+        raise ConfigError(_named(setting, f"`{setting.value}` cannot be resolved: {problem}")) from error
     return texts

@@ -56,10 +56,10 @@ def from_overrides(tokens: Sequence[str]) -> Iterator[Setting]:
 def from_arguments(values: Mapping[str, Any], prefix: str = "") -> Iterator[Setting]:
     """Read keyword arguments; a dictionary is a section."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from from_arguments(value, f"{prefix}{name}.")
         else:
-            yield Setting(f"{prefix}{name}", value, "argument", typed=not isinstance(value, str))
+            yield Setting(f"{prefix}{name}", value, "argument", typed=True)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Iterator[Setting]:
@@ -91,10 +91,10 @@ def from_file(path: Path) -> list[Setting]:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.MarkedYAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path.name}:{mark.line + 1}" if mark else path.name
-        problem = getattr(error, "problem", None) or "it is not UTF-8 text"
+        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"`{where}` cannot be read: {problem}") from error
     if root is None:
         return []
@@ -107,7 +107,7 @@ def from_file(path: Path) -> list[Setting]:
             close = difflib.get_close_matches(section, TOP_LEVEL, 1)
             hint = f"did you mean `{close[0]}`?" if close else f"sections are {', '.join(SECTIONS)}"
             raise ConfigError(f"{setting.origin}: unknown section `{section}`", hint=hint)
-        if setting.key == "version" and str(setting.value) != "1":
+        if section == "version" and (setting.key, setting.value) != ("version", "1"):
             raise ConfigError(
                 f"`{setting.origin}` says version `{setting.value}`, but this mltool reads version 1",
                 hint="upgrade mltool, or write `version: 1`",
@@ -118,17 +118,20 @@ def from_file(path: Path) -> list[Setting]:
 def _from_mapping(node: yaml.MappingNode, file: str, prefix: str) -> Iterator[Setting]:
     import yaml
 
+    from mltool.core.config import plain
+
     seen: set[str] = set()
     for key_node, value_node in node.value:
         key, origin = str(key_node.value), f"{file}:{key_node.start_mark.line + 1}"
         if key in seen:
             raise ConfigError(f"`{origin}` gives `{prefix}{key}` a second time", hint="keep one of the two")
         seen.add(key)
-        if isinstance(value_node, yaml.MappingNode):
+        if not prefix and key in SECTIONS and value_node.value in ("", "null", "~", []):
+            continue  # a section whose fields are all commented out
+        if isinstance(value_node, yaml.MappingNode) and value_node.value:
             yield from _from_mapping(value_node, file, f"{prefix}{key}.")
-        elif isinstance(value_node, yaml.SequenceNode):
-            value = yaml.SafeLoader("").construct_object(value_node, deep=True)
-            yield Setting(f"{prefix}{key}", tuple(value), origin, typed=True)
+        elif isinstance(value_node, yaml.CollectionNode):
+            yield Setting(f"{prefix}{key}", plain.line_of(value_node), origin)
         else:
             quoted = value_node.style in ("'", '"')
             yield Setting(f"{prefix}{key}", str(value_node.value), origin, typed=quoted)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from mltool.core.config import plain
 from mltool.core.config.load import Resolved
 
 
@@ -30,8 +29,7 @@ def with_origins(resolved: Resolved[Any]) -> str:
         if head != section:
             section = head
             lines.append((f"{head}:", ""))
-        text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=1000)
-        text = text.removesuffix("\n").removesuffix("...").strip()
+        text = plain.dump(value)
         lines.append((f"{'  ' if head else ''}{name}: {text}", resolved.origins.get(key, "default")))
     width = min(48, max(len(line) for line, _ in lines))
     return "\n".join(f"{line:<{width}}  # {origin}" if origin else line for line, origin in lines)

@@ -47,7 +47,9 @@ def save(
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
     # Gradients are there only in the middle of an accumulation.
     tensors |= {f"gradient.{name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
-    tensors["rng"] = torch.get_rng_state()
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
     staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write_safetensors(staged, tensors, _metadata(progress))
@@ -85,6 +87,8 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress
         ) from error
     weights = dict(network.named_parameters())
     for name, gradient in parts["gradient"].items():
-        weights[name].grad = gradient
-    torch.set_rng_state(parts["rng"][""])
+        weights[name].grad = gradient.to(weights[name].device)
+    torch.set_rng_state(parts["rng"]["cpu"])
+    if "cuda" in parts["rng"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(parts["rng"]["cuda"])
     return progress, parts["best"] or None

@@ -34,6 +34,14 @@ class Feed(Protocol):
         """Inputs in the order of the network's forward, and targets, of the given rows in the given order."""
 
 
+def on_device(gathered: Gathered, device: torch.device) -> Gathered:
+    """The same samples where the network is."""
+    if device.type == "cpu":
+        return gathered
+    inputs, target_N = gathered
+    return [tensor.to(device, non_blocking=True) for tensor in inputs], target_N.to(device, non_blocking=True)
+
+
 class MemoryFeed:
     """All samples prepared once, as tensors in memory."""
 

@@ -22,7 +22,7 @@ from mltool.datasets.sampler import Block, Sampler
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.tasks import Task
 from mltool.modeling.training import checkpoint
-from mltool.modeling.training.feed import Feed
+from mltool.modeling.training.feed import Feed, on_device
 from mltool.modeling.training.optimizer import make_optimizer
 from mltool.modeling.training.schedule import learning_rate
 from mltool.modeling.user_code import user_code
@@ -57,6 +57,7 @@ class Fit:
     target_scale: tuple[float, float] = (0.0, 1.0)
     on_epoch: OnEpoch = field(default=lambda metrics: None)
     bf16: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def run(self, *, resume: bool = False) -> list[dict[str, Any]]:
         """Train to the end and return the history, one dictionary an epoch.
@@ -79,7 +80,7 @@ class _Loop:
                 f"which has {len(fit.train)} samples",
                 hint=f"use `batch_size={max(1, len(fit.train) // 8)}`, or more data",
             )
-        self.network = fit.network
+        self.network = fit.network.to(fit.device)
         self.optimizer = make_optimizer(
             self.network,
             self.config.optimizer,
@@ -119,6 +120,7 @@ class _Loop:
                 self._epoch(bar, stop)
         if self.best is not None:
             self.network.load_state_dict(self.best)
+        self.network.to("cpu")
         return self.progress.history
 
     def _is_out_of_patience(self) -> bool:
@@ -151,7 +153,7 @@ class _Loop:
         network, loss_of, lr_at = self.network, self.fit.task.loss, self.lr_at
         accumulate, clip_norm = config.accumulate, config.clip_norm
         autocast = self._autocast()
-        inputs, target_N = self.fit.train.gather(block.rows_N)
+        inputs, target_N = on_device(self.fit.train.gather(block.rows_N), self.fit.device)
         columns = [*(tensor.split(block.batch_sizes) for tensor in inputs), target_N.split(block.batch_sizes)]
         last_position = min(len(self.fit.train), self.sampler.num_batches * config.batch_size)
         losses: list[Tensor] = []
@@ -182,7 +184,7 @@ class _Loop:
     def _autocast(self) -> AbstractContextManager[Any]:
         if not self.fit.bf16:
             return nullcontext()
-        return torch.autocast(self.weights[0].device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.fit.device.type, dtype=torch.bfloat16)
 
     def _add_losses(self, losses: list[Tensor], sizes: list[int]) -> None:
         """Add up the losses of a block, before anything that came after them is kept.
@@ -190,7 +192,7 @@ class _Loop:
         Raises:
             MltoolError: A loss is not finite.
         """
-        values = torch.stack(losses).double().tolist()
+        values = torch.stack(losses).tolist()
         for index, value in enumerate(values):
             if not math.isfinite(value):
                 batch = -(-self.progress.position // self.config.batch_size) - len(values) + index + 1
@@ -231,9 +233,7 @@ class _Loop:
         Raises:
             MltoolError: The loss is not finite.
         """
-        outputs, loss = evaluate(
-            self.network, self.fit.task, self.fit.validation, self.fit.target_scale, self._autocast()
-        )
+        outputs, loss = evaluate(self.fit, self.fit.validation, self._autocast())
         mean, std = self.fit.target_scale
         target_N = self.fit.validation.target
         target = (target_N * std + mean if target_N.is_floating_point() else target_N).numpy()
@@ -263,23 +263,21 @@ class _Loop:
 
 
 def evaluate(
-    network: nn.Module,
-    task: Task,
-    feed: Feed,
-    target_scale: tuple[float, float],
-    autocast: AbstractContextManager[Any] | None = None,
+    fit: Fit, feed: Feed, autocast: AbstractContextManager[Any] | None = None
 ) -> tuple[dict[str, np.ndarray], float]:
     """The named outputs of a network for all samples of a feed, and the mean loss."""
+    network, task = fit.network, fit.task
     was_training = network.training
     network.eval()
-    head, parts, loss_sum = task.head(target_scale), [], 0.0
+    head = task.head(fit.target_scale).to(fit.device)
+    parts, loss_sum = [], 0.0
     with torch.no_grad(), user_code("the network's forward"), autocast or nullcontext():
         for start in range(0, len(feed), _EVALUATION_ROWS):
             rows_N = np.arange(start, min(len(feed), start + _EVALUATION_ROWS))
-            inputs, target_N = feed.gather(rows_N)
+            inputs, target_N = on_device(feed.gather(rows_N), fit.device)
             answer = network(*inputs)
             loss_sum += float(task.loss(answer, target_N)) * len(rows_N)
-            parts.append({name: value.float().numpy() for name, value in head(answer).items()})
+            parts.append({name: value.float().cpu().numpy() for name, value in head(answer).items()})
     network.train(was_training)
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return outputs, loss_sum / len(feed)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mltool.core import host
+from mltool.core.errors import ConfigError
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.tasks import Task
 from mltool.modeling.training.feed import Feed
@@ -20,6 +21,20 @@ _SMALL_MACS = 100e6
 """Multiplications a batch below which a second thread costs more than it brings (measured on 2 cores)."""
 _WORTH_IT = 1.2
 _TRIAL_STEPS = 8
+
+
+def device_for(wanted: str) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        ConfigError: It is asked for, but not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_there[wanted]:
+        raise ConfigError(f"`train.device={wanted}`: torch {torch.__version__} finds no such device here")
+    return torch.device(wanted)
 
 
 def threads_for(network: nn.Module, feed: Feed, batch_size: int) -> int:

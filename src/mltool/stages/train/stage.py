@@ -25,7 +25,7 @@ from mltool.modeling.sources import model_name, open_dataset
 from mltool.modeling.tasks import make_task
 from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
-from mltool.modeling.training.speed import as_channels_last, fastest_precision, threads_for
+from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, threads_for
 from mltool.stages.train.config import TrainJob
 from mltool.stages.train.run import Run, finished_run, new_run, unfinished_run
 from mltool.stages.train.tracking import trackers
@@ -79,6 +79,7 @@ def _run_to_use(store: Store, stored: dict[str, Any], dataset: Dataset, resume: 
 def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, *, resume: bool) -> Made:
     schema = dataset.schema
     splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
+    device = device_for(job.train.device)
     network = make_network(job.model, schema, job.train.seed)
     input_names(network, schema)
     modules = preprocessing.fit(schema, splits["train"])
@@ -95,7 +96,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     torch.set_num_threads(threads)
     try:
         with trackers(job.train, run, stored, resume=resume) as on_epoch:
-            fit = Fit(network, task, feed, validation, job.train, run.folder, scale, on_epoch, bf16)
+            fit = Fit(network, task, feed, validation, job.train, run.folder, scale, on_epoch, bf16, device)
             history = fit.run(resume=resume)
     finally:
         torch.set_num_threads(before)
@@ -108,7 +109,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
         rebuild=recipe(job.model, schema, network, task),
         history=history,
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
-        facts={"run": run.id, "threads": threads, "bf16": bf16, "made_by": "train"},
+        facts={"run": run.id, "threads": threads, "bf16": bf16, "device": device.type, "made_by": "train"},
     )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from cli_testing import FAILED, Mltool
 
 from mltool.artifacts.artifact import Artifact
-from mltool.cli import output, show, words
+from mltool.cli import errors, output, show, words
 from mltool.cli.output import Mode
+from mltool.core.errors import CheckError
 from mltool.stages.evaluate.stage import Evaluation
 
 Make = Callable[..., Artifact]
@@ -71,18 +71,30 @@ def test_what_a_record_holds_is_never_read_as_markup(captured: pytest.CaptureFix
     assert "[red]a[/red] :smile:" in captured.readouterr().out
 
 
+def failing(model: Artifact) -> None:
+    raise CheckError("`export` failed", hint="see why", artifact=model)
+
+
 def test_a_failed_check_ends_with_exit_code_4_after_the_artifact_was_shown(
     captured: pytest.CaptureFixture[str], make_model: Make
 ) -> None:
     model = make_model(checks=FAILED)
-    output.choose(Mode.json)
-    with pytest.raises(typer.Exit) as ended:
-        show.show_made(model)
-    assert ended.value.exit_code == 4
+    assert errors.guarded(lambda: failing(model), []) == 4
     out, err = captured.readouterr()
-    assert json.loads(out)["digest"] == model.digest
-    assert "`export`" in err
-    assert f"mltool models show {model.digest[:12]}" in err
+    assert model.digest[:12] in out
+    assert "failed" in out
+    assert err == "error: `export` failed\nhint: see why\n"
+
+
+def test_a_failed_check_in_json_is_the_artifact_with_the_error_in_it(
+    captured: pytest.CaptureFixture[str], make_model: Make
+) -> None:
+    model = make_model(checks=FAILED)
+    output.choose(Mode.json)
+    assert errors.guarded(lambda: failing(model), []) == 4
+    shown = json.loads(captured.readouterr().out)
+    assert shown["digest"] == model.digest
+    assert shown["error"] == {"message": "`export` failed", "hint": "see why", "exit_code": 4}
 
 
 def test_quiet_talks_only_of_warnings(captured: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -33,12 +34,20 @@ class Check:
     @classmethod
     def at_most(cls, check_id: str, value: float, limit: float, detail: str = "") -> Check:
         """Passed if `value <= limit`; NaN fails."""
-        return cls(check_id, CheckStatus.passed if value <= limit else CheckStatus.failed, value, limit, detail)
+        return cls._compared(check_id, value <= limit, value, limit, detail)
 
     @classmethod
     def at_least(cls, check_id: str, value: float, limit: float, detail: str = "") -> Check:
         """Passed if `value >= limit`; NaN fails."""
-        return cls(check_id, CheckStatus.passed if value >= limit else CheckStatus.failed, value, limit, detail)
+        return cls._compared(check_id, value >= limit, value, limit, detail)
+
+    @classmethod
+    def _compared(cls, check_id: str, holds: bool, value: float, limit: float, detail: str) -> Check:
+        status = CheckStatus.passed if holds else CheckStatus.failed
+        if math.isfinite(value):
+            return cls(check_id, status, float(value), float(limit), detail)
+        detail = f"{detail}; the value is {value}" if detail else f"the value is {value}"
+        return cls(check_id, status, None, float(limit), detail)  # JSON has no such number
 
     @classmethod
     def passed(cls, check_id: str, detail: str = "") -> Check:

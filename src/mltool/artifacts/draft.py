@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check, any_failed
-from mltool.artifacts.manifest import MANIFEST, ArtifactKind, FileEntry, Manifest, Parent
-from mltool.artifacts.references import References
+from mltool.artifacts.manifest import MANIFEST, ArtifactKind, FileEntry, Manifest, Parent, finite
+from mltool.artifacts.references import References, check_name
 from mltool.artifacts.writing import write_json, write_text
 from mltool.core.version import version
 
@@ -56,6 +55,8 @@ class Draft:
             pages: What to write for people when the digest is known, by file name; not part of the identity.
             weights: The file whose digest is the digest of the weights.
         """
+        if name is not None:
+            check_name(name)
         outside = set(not_identity)
         files = {file: self._entry(file, file not in outside) for file in digest.files_below(self.folder)}
         checks = tuple(checks)
@@ -66,7 +67,7 @@ class Draft:
             mltool_version=version(),
             parents=tuple(parents),
             config=dict(config),
-            metrics={key: float(value) for key, value in (metrics or {}).items() if math.isfinite(value)},
+            metrics=finite(metrics or {}),
             signature=dict(signature or {}),
             checks=checks,
             facts=dict(facts or {}),

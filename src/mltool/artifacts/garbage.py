@@ -13,7 +13,9 @@ from mltool.artifacts.store import Store
 
 
 def garbage(store: Store) -> list[Path]:
-    """What nothing refers to: staging of dead processes, and artifacts without a name or a named descendant."""
+    """What nothing can use: staging of dead processes, artifacts without a readable manifest, and those without a name
+    or a named descendant.
+    """
     dead = [path for path in store.staging.glob("*") if path.is_dir() and not _is_locked(Path(f"{path}.lock"))]
     manifests = {manifest.digest: (path, manifest) for path, manifest in store.manifests()}
     kept: set[str] = set()
@@ -29,7 +31,9 @@ def garbage(store: Store) -> list[Path]:
         if full not in kept
         and not (manifest.kind is ArtifactKind.attestation and manifest.config.get("subject") in kept)
     ]
-    return dead + sorted(unnamed)
+    readable = {path for path, _ in manifests.values()}
+    unreadable = [path for path in store.artifacts.glob("*") if path.is_dir() and path not in readable]
+    return dead + sorted([*unnamed, *unreadable])
 
 
 def collect(garbage: Iterable[Path]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Any
 
 from mltool.artifacts import digest
 from mltool.artifacts.checks import Check
+from mltool.artifacts.writing import json_text
 from mltool.core.errors import ArtifactError
 
 MANIFEST = "artifact.json"
@@ -39,6 +41,11 @@ class FileEntry:
     size_bytes: int
     identity: bool
     """Whether the file is part of what the artifact is; reports and histories are not."""
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that are numbers; what could not be measured has none, and JSON holds no NaN."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +96,19 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            data = json.loads(path.read_bytes())
+            text = path.read_bytes()
+            data = json.loads(text)
             version = data["schema_version"]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ArtifactError(f"`{folder}` holds no artifact", hint=f"an artifact has a `{MANIFEST}`") from None
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error}") from error
         if version != SCHEMA_VERSION:
             raise ArtifactError(f"`{folder}` has schema version `{version}`", hint="upgrade mltool to read it")
         try:
+            as_written = json_text(data).encode()  # a second entry of the same name would not change the seal
             seal = data.pop("seal")
-            if seal != digest.of_json(data):
+            if seal != digest.of_json(data) or text != as_written:
                 raise ArtifactError(f"`{path}` was edited after it was written", hint="make the artifact again")
             return cls(
                 kind=ArtifactKind(data["kind"]),
@@ -117,7 +126,7 @@ class Manifest:
                 facts=data["facts"],
                 files={name: FileEntry(**entry) for name, entry in data["files"].items()},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error!r}") from error
 
     def identity_digest(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.writing import write_json
 from mltool.core.errors import ArtifactError, ConfigError
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LATEST = "latest"
+"""The newest artifact of a kind, whatever its name; no name of its own."""
 _LOCK_TIMEOUT_S = 60
+_RESTORE = "restore it, for example with `git checkout`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ def check_name(name: str) -> str:
     Raises:
         ConfigError: It cannot.
     """
-    if not _NAME.match(name):
+    if name == LATEST:
+        raise ConfigError(f"`{name}` cannot be a name", hint="it means the newest artifact; choose another")
+    if not _NAME.fullmatch(name):
         raise ConfigError(
             f"`{name}` cannot be a name", hint="use letters, digits, `.`, `_` and `-`, and start with a letter or digit"
         )
@@ -53,13 +59,14 @@ class References:
         path = self._path(kind, name)
         try:
             data = json.loads(path.read_bytes())
-            return [Version(**entry) for entry in data["versions"]]
+            versions = [Version(**entry) for entry in data["versions"]]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(
-                f"`{path}` is damaged: {error}", hint="restore it, for example with `git checkout`"
-            ) from error
+            raise ArtifactError(f"`{path}` is damaged: {error}", hint=_RESTORE) from error
+        if not all(isinstance(v.version, int) and isinstance(v.digest, str) for v in versions):
+            raise ArtifactError(f"`{path}` is damaged: a version is no number, or a digest no text", hint=_RESTORE)
+        return versions
 
     def names(self, kind: ArtifactKind) -> list[str]:
         return sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
@@ -79,24 +86,23 @@ class References:
         check_name(name)
         path = self._path(kind, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
-                versions = self.versions(kind, name)
-                for version in versions:
-                    if version.digest == digest:
-                        return f"{name}@{version.version}"
-                number = versions[-1].version + 1 if versions else 1
-                self._write(path, [*versions, Version(number, digest, created_utc)])
-        except Timeout:
-            raise ArtifactError(
-                f"another process holds the names in `{self.folder}`", hint="wait for it, or end it, and try again"
-            ) from None
+        with self._locked():
+            versions = self.versions(kind, name)
+            for version in versions:
+                if version.digest == digest:
+                    return f"{name}@{version.version}"
+            number = max((version.version for version in versions), default=0) + 1
+            self._write(path, [*versions, Version(number, digest, created_utc)])
         return f"{name}@{number}"
 
     def remove(self, kind: ArtifactKind, digest: str) -> list[str]:
-        """Take every name from a digest and return those it had."""
+        """Take every name from a digest and return those it had.
+
+        Raises:
+            ArtifactError: Another process holds the names for more than a minute.
+        """
         removed = []
-        with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
+        with self._locked():
             for name in self.names(kind):
                 versions = self.versions(kind, name)
                 kept = [version for version in versions if version.digest != digest]
@@ -106,6 +112,16 @@ class References:
                 elif versions:
                     self._path(kind, name).unlink()
         return removed
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
+                yield
+        except Timeout:
+            raise ArtifactError(
+                f"another process holds the names in `{self.folder}`", hint="wait for it, or end it, and try again"
+            ) from None
 
     def _path(self, kind: ArtifactKind, name: str) -> Path:
         return self.folder / kind.value / f"{name}.json"

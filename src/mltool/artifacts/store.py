@@ -21,16 +21,17 @@ from filelock import FileLock
 
 from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
-from mltool.artifacts.checks import Check
+from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.draft import Draft
-from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest, Parent
-from mltool.artifacts.references import References, check_name
+from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest, Parent, finite
+from mltool.artifacts.references import LATEST, References, check_name
 from mltool.artifacts.writing import write_json
+from mltool.core import events
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError
 
-_IGNORED = "artifacts/\nruns/\nstaging/\n*.lock\n.lock\n"
+_IGNORED = "artifacts/\nruns/\nstaging/\n*.lock\n*.tmp\n"
 
 
 class Store:
@@ -51,10 +52,10 @@ class Store:
         folder = self.staging / f"{kind.value}-{uuid.uuid4().hex}"
         with explained_disk_errors(self.root):
             self._prepare()
-            folder.mkdir()
             lock = FileLock(f"{folder}.lock")  # held while we live: `gc` removes only what nobody writes
             lock.acquire()
             try:
+                folder.mkdir()
                 yield Draft(kind, folder, self._publish, self.refs)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -69,20 +70,18 @@ class Store:
             ignore.write_text(_IGNORED, encoding="utf-8")
 
     def _publish(self, folder: Path, manifest: Manifest) -> Path:
-        """Move a sealed folder to its place; an equal artifact that stands there already is kept."""
+        """Move a sealed folder to its place; an equal artifact that stands there is kept if it is no worse."""
         target = self.artifacts / manifest.digest[: digest.SHORT]
         try:
             folder.rename(target)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not target.is_dir():
                 raise
-            try:
-                Artifact.open(target)
-            except ArtifactError:  # a damaged one is replaced by this whole one
-                broken = self.staging / f"replaced-{uuid.uuid4().hex}"
-                target.rename(broken)
+            if _is_worse(target, manifest):
+                replaced = self.staging / f"replaced-{uuid.uuid4().hex}"
+                target.rename(replaced)
                 folder.rename(target)
-                shutil.rmtree(broken, ignore_errors=True)
+                shutil.rmtree(replaced, ignore_errors=True)
         return target
 
     def find(self, ref: str, kind: ArtifactKind) -> Artifact:
@@ -92,8 +91,9 @@ class Store:
             ArtifactError: There is none, several fit, it is of another kind, or it is damaged.
         """
         found_by: str | None
-        if ref == "latest":
+        if ref == LATEST:
             found_by, path = self._latest(kind)
+            events.info(f"latest is {found_by}")
         elif _is_path(ref):
             found_by, path = None, Path(ref).resolve()
         else:
@@ -184,8 +184,9 @@ class Store:
         Args:
             claim: What it is about, such as `profile` or `promotion`.
         """
+        checks = tuple(checks)
         with self.draft(ArtifactKind.attestation) as draft:
-            body = {"claim": claim, "checks": [check.to_json() for check in checks], "metrics": dict(metrics or {})}
+            body = {"claim": claim, "checks": [check.to_json() for check in checks], "metrics": finite(metrics or {})}
             write_json(draft.path("claim.json"), body)
             return draft.commit(
                 None,
@@ -207,10 +208,10 @@ class Store:
 
     def remove(self, artifact: Artifact) -> list[str]:
         """Delete an artifact and its names, and return the names."""
-        names = self.refs.remove(artifact.kind, artifact.digest)
         doomed = self.staging / f"removed-{uuid.uuid4().hex}"
         with explained_disk_errors(self.root):
             self._prepare()
+            names = self.refs.remove(artifact.kind, artifact.digest)
             artifact.path.rename(doomed)  # at once, so that nobody loads half of it
             shutil.rmtree(doomed)
         return names
@@ -220,6 +221,14 @@ def open_store(project: Path | None = None) -> Store:
     """The store of the project around the current folder; `MLTOOL_HOME` overrides."""
     home = os.environ.get("MLTOOL_HOME")
     return Store(Path(home).resolve() if home else (project or find_project()) / ".mltool")
+
+
+def _is_worse(standing: Path, manifest: Manifest) -> bool:
+    """Whether what stands there is damaged, or failed a check that the equal artifact of `manifest` passed."""
+    try:
+        return Artifact.open(standing).has_failed_checks and not any_failed(manifest.checks)
+    except ArtifactError:
+        return True
 
 
 def _is_path(ref: str) -> bool:

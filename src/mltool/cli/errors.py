@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from mltool.artifacts.artifact import Artifact
 from mltool.cli import output
 from mltool.cli.arguments import spellings
 from mltool.cli.output import Mode, UnwritableError
-from mltool.core.errors import ConfigError, MltoolError
+from mltool.core.errors import CheckError, ConfigError, MltoolError
 
 INTERRUPTED = 130
 # The root of what Typer raises for a wrong command line. It has no public name; `BadParameter`, its child, has.
@@ -57,11 +58,16 @@ def _end(error: MltoolError, exit_code: int, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exception(error.__cause__ if type(error) is MltoolError and error.__cause__ else error)
-    output.show_error(error.message, error.hint)
+    kept = error.artifact if isinstance(error, CheckError) else None
+    body = {"message": error.message, "hint": error.hint, "exit_code": exit_code}
     # A wrong command line is met before its options are read.
     if output.mode() is Mode.json or "--json" in arguments:
-        body = {"message": error.message, "hint": error.hint, "exit_code": exit_code}
-        output.write_json({"error": body})
+        output.write_json({**(kept.to_json() if isinstance(kept, Artifact) else {}), "error": body})
+    elif isinstance(kept, Artifact) and output.mode() is Mode.human:
+        from mltool.cli.show import show_artifact
+
+        show_artifact(kept)
+    output.show_error(error.message, error.hint)
     return exit_code
 
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mltool.artifacts.artifact import Artifact
-from mltool.artifacts.checks import Check, CheckStatus
+from mltool.artifacts.checks import Check
 from mltool.artifacts.digest import SHORT
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
 from mltool.cli.output import Mode
-from mltool.core.errors import CheckError
 
 if TYPE_CHECKING:
     from mltool.core.config.load import Resolved
@@ -26,20 +25,10 @@ _REPORT = "report.html"
 
 
 def show_made(artifact: Artifact, *, and_open: bool = False) -> None:
-    """Show what a verb made; a failed check ends the command with exit code 4."""
+    """Show what a verb made, and its report if that is asked for."""
     show_artifact(artifact)
     if and_open:
         open_report(artifact)
-    failed = [check for check in artifact.checks if check.status is CheckStatus.failed]
-    if failed:
-        names = ", ".join(f"`{check.id}`" for check in failed)
-        output.show_error(
-            f"{'a check' if len(failed) == 1 else 'checks'} failed: {names}",
-            f"it was kept without a name, as `{artifact.label}`; see `mltool models show {artifact.label}`"
-            if artifact.kind is ArtifactKind.model
-            else f"it was kept without a name, as `{artifact.label}`",
-        )
-        raise typer.Exit(CheckError.exit_code)
 
 
 def show_artifact(artifact: Artifact, extra: dict[str, Any] | None = None) -> None:

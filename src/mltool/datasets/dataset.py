@@ -73,6 +73,9 @@ def write_dataset(
 ) -> Dataset:
     """Decode a source into a dataset artifact, or find the one that was made of the same source.
 
+    Args:
+        name: The name it gets, unless it has that name already.
+
     Raises:
         DataError: The source cannot be used, or too much of it is damaged.
         MltoolError: The disk is too small.
@@ -80,7 +83,7 @@ def write_dataset(
     identity = fingerprint_of(source, config)
     known = find_decoded(store, identity)
     if known is not None:
-        return Dataset(known if known.ref else _named(known, store, name))
+        return Dataset(known if known.name == name else _named(known, store, name))
     splits, carved = complete(
         source.num_rows,
         source.splits,

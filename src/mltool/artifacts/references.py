@@ -64,8 +64,9 @@ class References:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error}", hint=_RESTORE) from error
-        if not all(isinstance(v.version, int) and isinstance(v.digest, str) for v in versions):
-            raise ArtifactError(f"`{path}` is damaged: a version is no number, or a digest no text", hint=_RESTORE)
+        typed = ((v.version, v.digest, v.created_utc) for v in versions)
+        if not all(isinstance(n, int) and isinstance(d, str) and isinstance(c, str) for n, d, c in typed):
+            raise ArtifactError(f"`{path}` is damaged: a version is not a number, a digest and a time", hint=_RESTORE)
         return versions
 
     def names(self, kind: ArtifactKind) -> list[str]:

@@ -168,7 +168,7 @@ class Store:
                 continue
             if kind in (None, manifest.kind):
                 found.append((path, manifest))
-        return sorted(found, key=lambda item: item[1].created_utc)
+        return sorted(found, key=lambda item: (item[1].created_utc, item[0].stat().st_mtime_ns))
 
     def attest(
         self,

@@ -98,7 +98,10 @@ def parse(text: str, field_type: FieldType) -> Any:
     if field_type.many:
         return tuple(_parse_one(part, field_type.base) for part in _parts(text.strip()))
     if field_type.mapping:
-        return coerce(parse_any(text), field_type)
+        value = parse_any(text)
+        if not isinstance(value, dict):
+            raise ValueError(text)
+        return coerce(value, field_type)
     return _parse_one(text, field_type.base)
 
 
@@ -161,7 +164,7 @@ def _coerce_one(value: Any, base: type) -> Any:
         raise ValueError(value)
     if base is str and isinstance(value, os.PathLike):
         return os.fspath(value)
-    accepted = {int: numbers.Integral, float: numbers.Real, str: str | numbers.Real}.get(base, base)
+    accepted: Any = {int: numbers.Integral, float: numbers.Real, str: str | numbers.Real}.get(base, base)
     if not isinstance(value, accepted):
         raise ValueError(value)
     return _finite(float(value)) if base is float else base(value)

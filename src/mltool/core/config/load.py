@@ -137,6 +137,8 @@ def _named(setting: Setting, problem: str) -> str:
 def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> Any:
     field_type = FieldType(field.type.base) if is_entry else field.type
     try:
+        if setting.collection and not (field_type.many or field_type.mapping or field_type.base is object):
+            raise ValueError(written)
         literal = setting.typed and not _has_reference(setting)
         value = coerce(written, field_type) if literal else parse(str(written), field_type)
     except ValueError:

@@ -10,45 +10,54 @@ from typing import Any
 
 import yaml
 
-_NUMBER = re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _WHOLE = re.compile(r"^[-+]?[0-9]+$")
-_REPLACED = ("int", "float", "timestamp")
-_RESOLVERS = {
-    first: [(tag, pattern) for tag, pattern in patterns if tag.rpartition(":")[2] not in _REPLACED]
-    for first, patterns in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_NUMBER = re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 _NULLS = {"null", "none", "~", ""}
 
 
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """By first character: PyYAML's table, with plain numbers in place of its own and its dates."""
+    replaced = (_INT, _FLOAT, "tag:yaml.org,2002:timestamp")
+    ours = {
+        first: [(tag, pattern) for tag, pattern in patterns if tag not in replaced]
+        for first, patterns in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for first in "-+.0123456789":
+        ours.setdefault(first, []).extend([(_INT, _WHOLE), (_FLOAT, _NUMBER)])
+    return ours
+
+
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = dict(_RESOLVERS)
+    yaml_implicit_resolvers = _resolvers()
 
 
 class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers = dict(_RESOLVERS)
+    yaml_implicit_resolvers = _resolvers()
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver("tag:yaml.org,2002:int", _WHOLE, list("-+0123456789"))
-    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789."))
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(re.sub(r"\.(?=[a-zA-Z])", "", loader.construct_scalar(node)))  # YAML writes `.inf` and `.nan`
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if text.lower() in _NULLS:  # unquoted, it is no text where a field may be null
+    if text.strip().lower() in _NULLS:  # unquoted, it is no text where a field may be null
         style = "'"
-    if "\n" in text:
+    if any(end in text for end in "\n\x85\u2028\u2029"):  # what YAML takes for the end of a line
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(
-    "tag:yaml.org,2002:float", lambda loader, node: float(re.sub(r"\.(?=[a-zA-Z])", "", loader.construct_scalar(node)))
-)
+_Loader.add_constructor(_INT, _int)
+_Loader.add_constructor(_FLOAT, _float)
 _Dumper.add_representer(str, _text)
 
 
@@ -82,7 +91,7 @@ def scalars(text: str) -> list[str]:
 def dump(value: Any) -> str:
     """One line that reads back as `value`."""
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=float("inf"), allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("...").strip()
+    return str(text).removesuffix("\n").removesuffix("...").removesuffix("\n")
 
 
 def line_of(node: yaml.Node) -> str:

@@ -34,6 +34,8 @@ class Setting:
     origin: str
     """`mltool.yaml:12`, `MLTOOL_TRAIN__LR`, `lr=0.1`, or `argument`."""
     typed: bool = False
+    collection: bool = False
+    """Whether `value` is the text of a YAML list or mapping, which never stands for mere text."""
 
 
 def is_override(token: str) -> bool:
@@ -94,7 +96,7 @@ def from_file(path: Path) -> list[Setting]:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path.name}:{mark.line + 1}" if mark else path.name
-        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or "it is not UTF-8 text"
+        problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or "it is not plain UTF-8 text"
         raise ConfigError(f"`{where}` cannot be read: {problem}") from error
     if root is None:
         return []
@@ -131,7 +133,7 @@ def _from_mapping(node: yaml.MappingNode, file: str, prefix: str) -> Iterator[Se
         if isinstance(value_node, yaml.MappingNode) and value_node.value:
             yield from _from_mapping(value_node, file, f"{prefix}{key}.")
         elif isinstance(value_node, yaml.CollectionNode):
-            yield Setting(f"{prefix}{key}", plain.line_of(value_node), origin)
+            yield Setting(f"{prefix}{key}", plain.line_of(value_node), origin, collection=True)
         else:
             quoted = value_node.style in ("'", '"')
             yield Setting(f"{prefix}{key}", str(value_node.value), origin, typed=quoted)

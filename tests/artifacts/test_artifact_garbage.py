@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from artifact_testing import commit
+
+from mltool.artifacts.checks import Check
+from mltool.artifacts.garbage import collect, garbage
+from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Parent
+from mltool.artifacts.store import Store
+
+WRITER = """
+import sys
+from pathlib import Path
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+with Store(Path(sys.argv[1])).draft(ArtifactKind.model) as draft:
+    draft.path("weights.bin").write_bytes(b"0" * 1000)
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(store: Store) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_what_a_living_process_writes_is_kept_and_what_a_dead_one_left_is_found(store: Store) -> None:
+    with writer(store) as living:
+        with writer(store) as dying:
+            both = {path for path in store.staging.iterdir() if path.is_dir()}
+            assert garbage(store) == []
+            dying.kill()
+        (dead,) = garbage(store)
+        assert dead in both
+        assert collect([dead]) == 1000
+        assert {path for path in store.staging.iterdir() if path.is_dir()} == both - {dead}
+        assert not dead.with_name(f"{dead.name}.lock").exists()
+        living.communicate("")
+    assert list(store.staging.iterdir()) == []
+
+
+def test_a_store_that_is_all_used_has_no_garbage(store: Store) -> None:
+    assert garbage(store) == []
+    grandparent = commit(store, None, config={"a": 1})
+    parent = commit(
+        store, None, config={"a": 2}, parents=[Parent("float model", ArtifactKind.model, grandparent.digest)]
+    )
+    named = commit(store, config={"a": 3}, parents=[Parent("float model", ArtifactKind.model, parent.digest)])
+    store.attest(named, "profile")
+    store.attest(grandparent, "profile")
+    assert garbage(store) == []
+
+
+def test_what_no_name_leads_to_is_garbage(store: Store) -> None:
+    named = commit(store)
+    failed = commit(store, config={"a": 2}, checks=[Check.failed("export", "broken")])
+    child = commit(store, None, config={"a": 3}, parents=[Parent("float model", ArtifactKind.model, named.digest)])
+    proof = store.attest(failed, "profile")
+    num_bytes = sum(made.size_bytes + (made.path / MANIFEST).stat().st_size for made in (failed, child, proof))
+    found = garbage(store)
+    assert set(found) == {failed.path, child.path, proof.path}
+    assert collect(found) == num_bytes
+    assert [path for path, _ in store.manifests()] == [named.path]
+    assert garbage(store) == []
+
+
+def test_what_was_removed_while_named_leaves_its_relatives_as_garbage(store: Store) -> None:
+    parent = commit(store, None, config={"a": 1})
+    named = commit(store, config={"a": 2}, parents=[Parent("float model", ArtifactKind.model, parent.digest)])
+    store.remove(named)
+    assert garbage(store) == [parent.path]
+
+
+def test_a_circle_of_parents_is_no_endless_loop(store: Store) -> None:
+    made = commit(store, parents=[Parent("self", ArtifactKind.model, "0" * 64)])
+    commit(store, config={"a": 2}, parents=[Parent("a", ArtifactKind.model, made.digest)] * 2)
+    assert garbage(store) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b""])
+def test_an_artifact_without_a_readable_manifest_is_garbage(store: Store, content: bytes) -> None:
+    named, broken = commit(store), commit(store, "corn", config={"a": 2})
+    (broken.path / "artifact.json").write_bytes(content)
+    assert garbage(store) == [broken.path]
+    assert named.path.is_dir()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import platform
 import statistics
@@ -61,8 +62,8 @@ class Report:
         widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
         print(f"\n{title}")
         for line in cells:
-            padded = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
-            print("  " + "  ".join(padded).rstrip(), flush=True)
+            name, *values = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            print("  " + "  ".join([name.strip().ljust(widths[0]), *values]).rstrip(), flush=True)
 
     def costs(self, title: str, costs: Costs, against: str) -> None:
         """Print the median cost of every variant, and its ratio to the variant `against`."""
@@ -105,7 +106,7 @@ class Report:
         if self.json_path is not None:
             where = {"python": platform.python_version(), "machine": platform.machine(), "num_cpus": os.cpu_count()}
             report = {**asdict(self), "json_path": None, "load_after": load_after, "host": where}
-            self.json_path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            self.json_path.write_text(json.dumps(_finite(report), indent=1) + "\n", encoding="utf-8")
 
 
 def start(file: str, doc: str | None) -> Report:
@@ -178,6 +179,15 @@ def run_process(arguments: Sequence[str], folder: Path, *, expect: int | None = 
 def mltool(*arguments: str) -> list[str]:
     """The command line of mltool, started as its console script starts it."""
     return [sys.executable, "-c", "from mltool.cli.app import main; main()", *arguments]
+
+
+def _finite(value: Any) -> Any:
+    """The same data with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,11 +35,11 @@ class ColumnWriter:
         self.num_rows += len(rows_N)
 
     def close(self) -> None:
-        self._stream.seek(0)
-        self._write_header()
-        if self._stream.tell() != self._header_bytes:
-            raise RuntimeError("the header of a column grew")
-        self._stream.close()
+        with self._stream:
+            self._stream.seek(0)
+            self._write_header()
+            if self._stream.tell() != self._header_bytes:
+                raise RuntimeError("the header of a column grew")
 
     def _write_header(self) -> None:
         # numpy pads the header so that axis 0 can grow to 21 digits in place.
@@ -57,12 +57,12 @@ def column_writers(
 ) -> Iterator[dict[str, ColumnWriter]]:
     """One writer for each name; their files are whole when the block ends without an error."""
     folder.mkdir(parents=True, exist_ok=True)
-    writers = {name: ColumnWriter(folder / f"{name}.npy", dtype, shape) for name, (dtype, shape) in specs.items()}
-    try:
+    writers: dict[str, ColumnWriter] = {}
+    with ExitStack() as stack:
+        for name, (dtype, shape) in specs.items():
+            writers[name] = ColumnWriter(folder / f"{name}.npy", dtype, shape)
+            stack.callback(writers[name].close)
         yield writers
-    finally:
-        for writer in writers.values():
-            writer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,22 @@ def open_columns(folder: Path, names: Sequence[str]) -> Columns:
     Raises:
         ArtifactError: A column is missing or damaged, or their lengths differ.
     """
-    try:
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in (*names, TARGET)}
-    except ValueError as error:
-        if "empty file" not in str(error) and "mmap" not in str(error):
-            raise ArtifactError(f"`{folder}` holds a damaged column: {error}") from error
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in (*names, TARGET)}
-    except OSError as error:
-        raise ArtifactError(f"`{folder}` cannot be read: {error}") from error
+    arrays = {name: _mapped(folder / f"{name}.npy") for name in (*names, TARGET)}
     target = arrays.pop(TARGET)
     if any(len(array) != len(target) for array in arrays.values()):
         raise ArtifactError(f"the columns in `{folder}` differ in length")
     return Columns(arrays, target)
+
+
+def _mapped(path: Path) -> Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        num_bytes = path.stat().st_size
+    except (ValueError, EOFError) as error:
+        raise ArtifactError(f"`{path}` is a damaged column: {error}") from error
+    except OSError as error:
+        raise ArtifactError(f"`{path}` cannot be read: {error}") from error
+    # A writer that never came to its end left a header that says 0 rows.
+    if not isinstance(array, np.memmap) or num_bytes != array.offset + array.nbytes:
+        raise ArtifactError(f"`{path}` is a damaged column: it holds other rows than its header says")
+    return array

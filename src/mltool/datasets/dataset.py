@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -82,7 +82,10 @@ def write_dataset(
     """
     identity = fingerprint_of(source, config)
     known = find_decoded(store, identity)
-    if known is not None:
+    # One with too much damage for the limit of today is decoded again, which says so.
+    if known is not None and _damaged_share(known) <= config.max_damaged:
+        origin = known.manifest.facts
+        _warn_of_damage(origin.get("num_damaged", 0), origin.get("damage", ()), known.name or name)
         return Dataset(known if known.name == name else _named(known, store, name))
     splits, carved = complete(
         source.num_rows,
@@ -101,12 +104,7 @@ def write_dataset(
         counts = _decode(source, schema, splits, draft)
         source.damage.num_seen = max(source.damage.num_seen, source.num_rows)
         source.damage.enforce(config.max_damaged)
-        if source.damage.found:
-            where, why = source.damage.found[0]
-            events.warning(
-                f"left out {len(source.damage.found)} damaged rows, such as `{where}`: {why}; "
-                f"`mltool data show {name}` lists them"
-            )
+        _warn_of_damage(len(source.damage.found), source.damage.found, name)
         if not counts["train"]:
             raise DataError("no row of the training split could be used", hint="`mltool data check` says why")
         write_json(draft.path(SCHEMA), _with_class_names(schema, config.classes).to_json())
@@ -122,6 +120,19 @@ def write_dataset(
             },
         )
     return Dataset(artifact)
+
+
+def _damaged_share(artifact: Artifact) -> float:
+    num_damaged = artifact.manifest.facts.get("num_damaged", 0)
+    return float(num_damaged / max(1.0, num_damaged + sum(artifact.metrics.values())))
+
+
+def _warn_of_damage(num_damaged: int, found: Sequence[Sequence[str]], name: str) -> None:
+    if num_damaged:
+        where, why = found[0]
+        events.warning(
+            f"left out {num_damaged} damaged rows, such as `{where}`: {why}; `mltool data show {name}` lists them"
+        )
 
 
 def _with_class_names(schema: Schema, names: tuple[str, ...]) -> Schema:

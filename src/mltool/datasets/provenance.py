@@ -40,6 +40,6 @@ def _dvc(source: Path) -> dict[str, Any]:
         try:
             outs = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]
             return {"dvc_file": pointer.name, "dvc_md5": outs[0]["md5"]}
-        except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, IndexError, TypeError):
             return {"dvc_file": pointer.name}
     return {}

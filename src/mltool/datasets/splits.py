@@ -62,7 +62,7 @@ def complete(
         splits["train"], splits["test"] = carve(splits["train"], test_fraction, seed, stratify_N)
         notes.append(f"carved out {len(splits['test'])} rows for the test (`data.test_fraction={test_fraction:g}`)")
     if "validation" not in splits:
-        share = min(0.9, validation_fraction / max(1e-9, 1 - (test_fraction if "test" not in given else 0.0)))
+        share = min(1.0, validation_fraction / max(1e-9, 1 - (test_fraction if "test" not in given else 0.0)))
         splits["train"], splits["validation"] = carve(splits["train"], share, seed + 1, stratify_N)
         key = f"`data.validation_fraction={validation_fraction:g}`"
         notes.append(f"carved out {len(splits['validation'])} rows for validation ({key})")

@@ -18,6 +18,11 @@ from mltool.modeling.rebuild import network_of
 from mltool.modeling.served import Served, run_eager
 from mltool.modeling.tasks import ClassificationHead, CustomHead, RegressionHead
 from mltool.runtimes.runner import Arrays, Runner, Signature
+from mltool.runtimes.samples import SAMPLES, Samples
+from mltool.runtimes.verify import relative_error
+
+_NUM_CHECKED = 8
+_MAX_ERROR = 1e-3
 
 
 class EagerRunner:
@@ -37,12 +42,26 @@ class EagerRunner:
 def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
     schema, made_with = schema_of(model), model.config.get("rebuild", {})
     heads = {"classification": ClassificationHead(made_with.get("output_kind")), "regression": RegressionHead(0.0, 1.0)}
+    network = network_of(model)
     weights = load_file(model.path / WEIGHTS)
-    served = Served(
-        network_of(model), from_weights(weights, len(schema.inputs)), heads.get(made_with["task"], CustomHead())
-    )
+    served = Served(network, from_weights(weights, len(schema.inputs)), heads.get(made_with["task"], CustomHead()))
     try:
         served.load_state_dict(weights)
     except RuntimeError as error:
         raise ArtifactError(f"the weights of `{model.label}` do not fit its network: {error}") from error
-    return EagerRunner(served.eval(), signature, threads or host.num_cores())
+    runner = EagerRunner(served.eval(), signature, threads or host.num_cores())
+    _check_answers(runner, model)
+    return runner
+
+
+def _check_answers(runner: EagerRunner, model: Artifact) -> None:
+    """Refuse a network that was built otherwise: with other arguments, or with helpers that changed since."""
+    samples = Samples.load(model.path / SAMPLES)
+    outputs = runner.run({name: array[:_NUM_CHECKED] for name, array in samples.inputs.items()})
+    for name, expected in samples.outputs.items():
+        if relative_error(outputs[name], expected[:_NUM_CHECKED]) > _MAX_ERROR:
+            raise ArtifactError(
+                f"the network built from `{model.config['rebuild']['target']}` answers other values than "
+                f"`{model.label}` did when it was made",
+                hint="use `backend=onnxruntime`, or give its arguments when it is made: `model.args.NAME=VALUE`",
+            )

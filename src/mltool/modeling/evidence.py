@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from mltool.artifacts.checks import Check
+from mltool.core import events
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling.made import Made
 from mltool.reports.model_page import ModelReport, WorstSample
-from mltool.runtimes.measure import intervals_of
+from mltool.runtimes.measure import intervals_of, is_finite
 from mltool.runtimes.runner import Signature
 from mltool.runtimes.samples import MAX_SAMPLES, Samples
 from mltool.statistics.calibration import reliability_curve
@@ -40,6 +41,10 @@ class Measured:
     outputs: Mapping[str, np.ndarray]
     target_N: np.ndarray
 
+    def facts(self) -> dict[str, Any]:
+        """What the artifact records beside the metrics."""
+        return {"intervals": {name: list(ends) for name, ends in self.intervals.items()}, "confidence": _LEVEL}
+
 
 def samples(made: Made, names: Sequence[str]) -> Samples:
     """Up to 256 evenly spaced samples of the metrics split, with the answers that every graph must give."""
@@ -55,7 +60,9 @@ def measure(made: Made) -> Measured:
     columns = made.splits[made.metrics_split]
     outputs = made.form.answer([columns.inputs[spec.name] for spec in made.schema.inputs])
     target_N = np.asarray(columns.target)
-    if not made.is_labelled:
+    if made.is_labelled and not is_finite(outputs):
+        events.warning("some answers of the network are not finite, so it has no metrics")
+    if not made.is_labelled or not is_finite(outputs):
         return Measured({}, {}, outputs, target_N)
     # With so many rows the intervals are narrower than anybody cares for, and cost seconds.
     bounds = intervals_of(outputs, target_N, _LEVEL) if len(target_N) <= _MAX_INTERVAL_ROWS else {}
@@ -69,7 +76,7 @@ def reference(made: Made) -> Reference:
     inputs, target_N = held_out.take(_spread(len(held_out), _MAX_REFERENCE_ROWS))
     outputs = made.form.answer(list(inputs.values()))
     correct = confidence = None
-    if made.is_labelled and made.task.kind == "classification":
+    if made.is_labelled and made.task.kind == "classification" and is_finite(outputs):
         probabilities_NC = outputs["probabilities"]
         correct = probabilities_NC.argmax(1) == target_N
         confidence = probabilities_NC.max(1).clip(0.0, 1.0)
@@ -115,8 +122,8 @@ def report(
     facts: Mapping[str, Any],
 ) -> ModelReport:
     """The plain data of the model's page."""
-    is_classification = made.is_labelled and made.task.kind == "classification"
-    is_regression = made.is_labelled and made.task.kind == "regression"
+    is_classification = bool(measured.metrics) and made.task.kind == "classification"
+    is_regression = bool(measured.metrics) and made.task.kind == "regression"
     classes = made.schema.target.classes
     confusion = reliability = None
     if is_classification:

@@ -9,7 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.export import Dim
 
 from mltool.core.errors import MltoolError
 from mltool.modeling.served import Served
-from mltool.modeling.user_code import is_user_file, one_line, where_in_user_code
+from mltool.modeling.unexportable import why_not_converted, why_not_traced
 
 OPSET = 18
 BATCH_AXIS = "batch"
@@ -48,40 +48,30 @@ def export_onnx(
         if axis is None or axis.HasField("dim_value"):
             size = axis.dim_value if axis is not None else "no"
             raise ExportError(f"the graph has a fixed batch size: `{value.name}` has {size} rows on axis 0")
-    path.write_bytes(_without_paths(model).SerializeToString(deterministic=True))
+    path.write_bytes(without_paths(model).SerializeToString(deterministic=True))
 
 
 def _program(served: Served, example: Sequence[np.ndarray]) -> torch.export.ExportedProgram:
     served.eval()
     inputs = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in example)
     batch = Dim(BATCH_AXIS, min=1, max=1 << 20)
-    try:
+
+    def export() -> torch.export.ExportedProgram:
         with torch.no_grad(), _quiet():
             return torch.export.export(served, inputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),))
+
+    try:
+        return export()
     except Exception as error:  # the tracer runs the user's code, and has errors of many kinds
-        raise ExportError(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    """One line that names the user's line, which the tracer often only mentions in its text."""
-    text = str(error)
-    if "specialized" in text or "Constraints violated" in text:
-        lines = [line.strip(" -*") for line in text.splitlines() if "batch" in line or "specialized" in line]
-        return f"a batch size is baked into the network{_user_line(error)}: {lines[0] if lines else one_line(error)}"
-    return f"the network cannot be exported{_user_line(error)}: {one_line(error)}"
-
-
-def _user_line(error: Exception) -> str:
-    for line in reversed(str(error).splitlines()):
-        parts = line.strip().split('"')
-        if line.strip().startswith("File ") and len(parts) > 2 and is_user_file(parts[1]):
-            return f" at {Path(parts[1]).name}:{parts[2].replace(', line ', '').split(',')[0]}"
-    return where_in_user_code(error)
+        raise ExportError(why_not_traced(error, export)) from error
 
 
 def _converted(
     program: torch.export.ExportedProgram, input_names: Sequence[str], output_names: Sequence[str]
 ) -> onnx.ModelProto:
+    # The converter names values after operations, such as `mean`, and does not notice that an output has that name.
+    made_up = {f"mltool.public/{name}": name for name in (*input_names, *output_names)}
+    given = list(made_up)
     try:
         with _quiet():
             converted = torch.onnx.export(
@@ -90,21 +80,38 @@ def _converted(
                 dynamo=True,
                 verbose=False,
                 external_data=False,
-                input_names=list(input_names),
-                output_names=list(output_names),
+                input_names=given[: len(input_names)],
+                output_names=given[len(input_names) :],
                 opset_version=OPSET,
             )
     except Exception as error:  # the converter has errors of many kinds
-        raise ExportError(f"the network cannot become an ONNX graph: {one_line(error)}") from error
+        with _quiet():
+            reason = why_not_converted(error, program)
+        raise ExportError(reason) from error
     if converted is None:
         raise ExportError("the network cannot become an ONNX graph")
-    return converted.model_proto
+    model = converted.model_proto
+    rename(model.graph, {**{name: f"mltool.own/{name}" for name in made_up.values()}, **made_up})
+    return model
 
 
-def _without_paths(model: onnx.ModelProto) -> onnx.ModelProto:
+def rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
+    """Rename values, in nested graphs too; a name means one value in all of them."""
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            for nested in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                rename(nested, new)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = new.get(value.name, value.name)
+
+
+def without_paths(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take out what exporters write about this machine (stack traces with absolute paths), and name the batch axis."""
     values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
-    symbol = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    axes = model.graph.input[0].type.tensor_type.shape.dim
+    symbol = axes[0].dim_param if axes else ""
     for value in values:
         for axis in value.type.tensor_type.shape.dim:
             if symbol and axis.dim_param == symbol:

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 from mltool.artifacts.checks import Check
 from mltool.core.errors import CheckError, ConfigError, DataError
 from mltool.datasets.schema import Schema, TensorSpec
+from mltool.modeling.export import rename, without_paths
+from mltool.modeling.network import in_order
 from mltool.modeling.tasks import OutputKind
 from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
 from mltool.runtimes.runner import Signature
@@ -32,9 +34,9 @@ def read_graph(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's own error has no base but Exception
         lines = str(error).strip().splitlines()
         raise DataError(f"`{path}` is not a sound ONNX graph: {lines[0] if lines else error!r}") from error
-    for value in model.graph.input:
+    for value in _inputs(model):
         axes = value.type.tensor_type.shape.dim
-        if axes and axes[0].HasField("dim_value") and value.name not in {w.name for w in model.graph.initializer}:
+        if axes and axes[0].HasField("dim_value"):
             raise CheckError(
                 f"`{path}` has a fixed batch size: `{value.name}` always has {axes[0].dim_value} rows",
                 hint="export it again with an open axis 0, such as `dynamic_shapes=({0: torch.export.Dim('batch')},)`",
@@ -42,9 +44,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
     return model
 
 
-def inputs_of(model: onnx.ModelProto) -> list[TensorSpec]:
+def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs proper; old exporters list the weights among them."""
     weights = {weight.name for weight in model.graph.initializer}
-    return [_spec(value) for value in model.graph.input if value.name not in weights]
+    return [value for value in model.graph.input if value.name not in weights]
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
@@ -54,43 +57,79 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, str(dtype), shape)
 
 
-def with_named_outputs(model: onnx.ModelProto, kind: OutputKind) -> onnx.ModelProto:
-    """Give a graph the output names of its task, and a softmax where it answers logits.
+def named(model: onnx.ModelProto, input_names: Sequence[str], kind: OutputKind) -> onnx.ModelProto:
+    """The graph with the inputs of its schema and the outputs of its task, and a softmax where it answers logits.
 
     Raises:
         ConfigError: The graph has several outputs, and the task needs one.
     """
+    if kind != "custom" and len(model.graph.output) > 1:
+        answers = ", ".join(f"`{value.name}`" for value in model.graph.output)
+        raise ConfigError(f"the graph answers {answers}, but this task needs one output", hint="use `task.kind=custom`")
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    made.ir_version = max(made.ir_version, 4)  # since 4, weights need not be listed as inputs
+    graph = made.graph
+    # Out of the way first: the names that are needed may be taken, even by the graph's own answer.
+    theirs = [value.name for value in (*_inputs(made), *graph.output)]
+    rename(graph, {name: f"{_OWN}{name}" for name in (*input_names, *theirs, *_TABLE_OUTPUTS, "prediction")})
+    inputs, outputs = ([_called(value, value.name) for value in values] for values in (_inputs(made), graph.output))
+    nodes = [
+        helper.make_node("Identity", [name], [value.name]) for name, value in zip(input_names, inputs, strict=True)
+    ]
+    nodes += graph.node
     if kind == "custom":
-        return model
-    if len(model.graph.output) > 1:
-        names = ", ".join(f"`{value.name}`" for value in model.graph.output)
-        raise ConfigError(f"the graph answers {names}, but this task needs one output", hint="use `task.kind=custom`")
-    named = onnx.ModelProto()
-    named.CopyFrom(model)
-    answer = named.graph.output[0].name
-    if kind == "prediction":
-        shape = helper.make_tensor("mltool_rows", TensorProto.INT64, [1], [-1])
-        named.graph.initializer.append(shape)
-        nodes = [helper.make_node("Reshape", [answer, "mltool_rows"], ["prediction"])]
-        outputs = [("prediction", ["batch"])]
-    elif kind == "probabilities":
-        floor = helper.make_tensor("mltool_floor", TensorProto.FLOAT, [], [1e-12])
-        named.graph.initializer.append(floor)
-        nodes = [
-            helper.make_node("Max", [answer, "mltool_floor"], ["mltool_clipped"]),
-            helper.make_node("Log", ["mltool_clipped"], ["logits"]),
-            helper.make_node("Identity", [answer], ["probabilities"]),
-        ]
-        outputs = [("logits", ["batch", "classes"]), ("probabilities", ["batch", "classes"])]
+        names = [value.name.removeprefix(_OWN) for value in outputs]
+        nodes += [helper.make_node("Identity", [v.name], [name]) for v, name in zip(outputs, names, strict=True)]
     else:
-        nodes = [helper.make_node("Softmax", [answer], ["probabilities"], axis=1)]
-        outputs = [("logits", ["batch", "classes"]), ("probabilities", ["batch", "classes"])]
-        if answer != "logits":
-            nodes.append(helper.make_node("Identity", [answer], ["logits"]))
-    named.graph.node.extend(nodes)
-    del named.graph.output[:]
-    named.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name, axes in outputs)
-    return named
+        nodes.append(helper.make_node("Cast", [outputs[0].name], [_ANSWER], to=TensorProto.FLOAT))
+        nodes += _HEADS[kind](graph)
+        names = ["prediction"] if kind == "prediction" else list(_TABLE_OUTPUTS)
+        axes = ["batch"] if kind == "prediction" else ["batch", "classes"]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in names]
+    del graph.node[:], graph.input[:], graph.output[:]
+    graph.node.extend(nodes)
+    graph.input.extend(_called(value, name) for value, name in zip(inputs, input_names, strict=True))
+    graph.output.extend(_called(value, name) for value, name in zip(outputs, names, strict=True))
+    return without_paths(made)
+
+
+def _called(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(value)
+    copy.name = name
+    return copy
+
+
+def _prediction(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    graph.initializer.append(helper.make_tensor(f"{_OWN}rows", TensorProto.INT64, [1], [-1]))
+    return [helper.make_node("Reshape", [_ANSWER, f"{_OWN}rows"], ["prediction"])]
+
+
+def _probabilities(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    graph.initializer.append(helper.make_tensor(f"{_OWN}floor", TensorProto.FLOAT, [], [1e-12]))
+    return [
+        helper.make_node("Max", [_ANSWER, f"{_OWN}floor"], [f"{_OWN}clipped"]),
+        helper.make_node("Log", [f"{_OWN}clipped"], ["logits"]),
+        helper.make_node("Identity", [_ANSWER], ["probabilities"]),
+    ]
+
+
+def _logits(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Identity", [_ANSWER], ["logits"]),
+        helper.make_node("Softmax", [_ANSWER], ["probabilities"], axis=1),
+    ]
+
+
+_OWN, _TABLE_OUTPUTS = "mltool.own/", ("logits", "probabilities")
+_ANSWER = f"{_OWN}answer"
+_HEADS = {
+    "prediction": _prediction,
+    "probabilities": _probabilities,
+    "logits": _logits,
+    "log_probabilities": _logits,
+}
 
 
 class GraphForm:
@@ -100,7 +139,7 @@ class GraphForm:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._bytes = model.SerializeToString(deterministic=True)
-        self._inputs = inputs_of(model)
+        self._inputs = [_spec(value) for value in _inputs(model)]
         outputs = tuple(_spec(value) for value in model.graph.output)
         self._runner = OnnxRuntimeRunner(self._bytes, Signature(tuple(self._inputs), outputs), threads=None)
 
@@ -118,7 +157,9 @@ class GraphForm:
                 f"the graph takes {taken}, but the data has {given}",
                 hint="give the data as the graph takes it: an `.npz` or `.pt` file of prepared tensors",
             )
-        return [spec.name for spec in self._inputs]
+        if all(column.kind == "tensor" for column in schema.columns):
+            return in_order([spec.name for spec in schema.inputs], [spec.name for spec in self._inputs])
+        return [spec.name for spec in schema.inputs]
 
     def answer(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         names = [spec.name for spec in self._inputs]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -90,8 +91,22 @@ def input_names(network: nn.Module, schema: Schema) -> list[str]:
             hint="choose the arrays with `data.fields.inputs=NAME`",
         )
     if all(column.kind == "tensor" for column in schema.columns):
-        return [parameter.name for parameter in taken[: len(names)]]
+        return in_order(names, [parameter.name for parameter in taken[: len(names)]])
     return names
+
+
+def in_order(given: list[str], taken: list[str]) -> list[str]:
+    """The names that a network or a graph takes, unless the data has the same names in another order.
+
+    Raises:
+        ConfigError: It has, so that the network would get one input for the other.
+    """
+    if set(given) == set(taken) and given != taken:
+        raise ConfigError(
+            f"the data has {', '.join(f'`{name}`' for name in given)}, but the network takes them in another order",
+            hint=f"write `data.fields.inputs={','.join(taken)}`",
+        )
+    return taken
 
 
 def renamed_inputs(schema: Schema, names: list[str]) -> Schema:
@@ -112,12 +127,12 @@ def outputs_by_name(outputs: Any) -> dict[str, Tensor]:
     """
     if isinstance(outputs, Tensor):
         return {"output": outputs}
+    named = outputs
     if isinstance(outputs, tuple | list):
-        fields = getattr(outputs, "_fields", None)
-        names = fields or ([f"output_{i}" for i in range(len(outputs))] if len(outputs) > 1 else ["output"])
-        outputs = dict(zip(names, outputs, strict=True))
-    if isinstance(outputs, dict) and outputs and all(isinstance(value, Tensor) for value in outputs.values()):
-        return {str(name): value for name, value in outputs.items()}
+        names = getattr(outputs, "_fields", None) or [f"output_{i}" for i in range(len(outputs))]
+        named = dict(zip(names if len(outputs) != 1 else ["output"], outputs, strict=True))
+    if isinstance(named, dict) and named and all(isinstance(value, Tensor) for value in named.values()):
+        return {str(name): value for name, value in named.items()}
     raise ConfigError(f"the network answers a `{type(outputs).__name__}`, but tensors are needed")
 
 
@@ -127,9 +142,17 @@ def answer_of(network: nn.Module, inputs: Sequence[Tensor]) -> Any:
     Raises:
         UserCodeError: Its forward raises.
     """
-    was_training = network.training
+    with evaluating(network), torch.no_grad(), user_code("the network's forward"):
+        return network(*inputs)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode until the block ends; then every part has the mode that it had, such as a frozen norm."""
+    modes = {module: module.training for module in network.modules()}
     network.eval()
-    with torch.no_grad(), user_code("the network's forward"):
-        outputs = network(*inputs)
-    network.train(was_training)
-    return outputs
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -59,7 +59,7 @@ def package(made: Made, name: str, store: Store) -> Artifact:
             metrics=measured.metrics,
             signature=signature.to_json(),
             checks=checks,
-            facts={**facts, "intervals": {name: list(bounds) for name, bounds in measured.intervals.items()}},
+            facts={**facts, **measured.facts()},
             not_identity=(HISTORY,),
             pages={REPORT: lambda digest: model_page(replace(report, digest=digest))},
             weights=made.form.weights_file,

@@ -16,6 +16,7 @@ from mltool.datasets.schema import Schema, schema_of
 from mltool.modeling.config import ModelConfig
 from mltool.modeling.network import default_network, make_network
 from mltool.modeling.tasks import Task
+from mltool.modeling.user_code import import_object
 
 
 def recipe(config: ModelConfig, schema: Schema, network: nn.Module, task: Task) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def recipe(config: ModelConfig, schema: Schema, network: nn.Module, task: Task) 
         "network": None if own else (config.name if config.name != "auto" else default_network(schema)),
         "target": config.target,
         "args": dict(config.args),
-        "source_sha256": source_digest(network) if own else None,
+        "source_sha256": source_digest(config.target) if config.target is not None else None,
         "task": task.kind,
         "loss": task.loss_name,
         "output_kind": task.output_kind,
@@ -33,10 +34,12 @@ def recipe(config: ModelConfig, schema: Schema, network: nn.Module, task: Task) 
     }
 
 
-def source_digest(network: nn.Module) -> str | None:
-    """The digest of the file that defines the network's class, or None if it has no file."""
+def source_digest(target: str) -> str | None:
+    """The digest of the file that defines what an import path names, or None if it has no file."""
+    made_by = import_object(target, "model.target")
+    defined = made_by if inspect.isclass(made_by) or inspect.isroutine(made_by) else type(made_by)
     try:
-        file = inspect.getsourcefile(type(network))
+        file = inspect.getsourcefile(inspect.unwrap(defined))
     except TypeError:
         return None
     return digest.of_file(Path(file)) if file and Path(file).is_file() else None
@@ -60,7 +63,7 @@ def network_of(model: Artifact) -> nn.Module:
     )
     network = make_network(config, schema_of(model), seed=0)
     recorded = made_with.get("source_sha256")
-    if recorded and source_digest(network) != recorded:
+    if recorded and source_digest(made_with["target"]) != recorded:
         raise ArtifactError(
             f"the source of `{config.target}` changed after `{model.label}` was made",
             hint="check out the commit it was made with, or use `backend=onnxruntime`, which needs no source",

@@ -10,7 +10,7 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store
 from mltool.core.config.settings import find_project
-from mltool.core.errors import ArtifactError, DataError
+from mltool.core.errors import ArtifactError, ConfigError, DataError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.dataset import Dataset, write_dataset
 from mltool.datasets.provenance import provenance
@@ -19,6 +19,7 @@ from mltool.datasets.source import Source
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".parquet", ".jsonl", ".ndjson")
 TORCH_SUFFIXES = (".pt", ".pth")
+_WITH_TEST = (*TABLE_SUFFIXES, *TORCH_SUFFIXES)
 
 
 def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> Dataset:
@@ -42,7 +43,8 @@ def _in_store(config: DataConfig, store: Store) -> Dataset | None:
     """The dataset of that name or reference, unless the source is an embedded set or stands on the disk."""
     if config.target or config.source in embedded.EMBEDDED or Path(config.source).exists():
         return None
-    if "/" in config.source or Path(config.source).suffix:
+    name = config.source.partition("@")[0]
+    if "/" in name or (Path(name).suffix and not store.refs.versions(ArtifactKind.dataset, name)):
         return None
     try:
         return Dataset(store.find(config.source, ArtifactKind.dataset))
@@ -58,6 +60,11 @@ def read_source(config: DataConfig) -> tuple[Source, dict[str, Any]]:
 
     Torch loads only for sources that need it.
     """
+    if config.test is not None and (config.target or not config.source.lower().endswith(_WITH_TEST)):
+        raise ConfigError(
+            f"`data.test={config.test}` goes with a table or a `.pt` file, but not with this source",
+            hint="name the test split in the source, as `test_images` and `test_labels` or a folder `test`",
+        )
     if config.target is not None:
         from mltool.modeling.user_datasets import read_target
 
@@ -111,6 +118,10 @@ def model_name(wanted: str | None, config: DataConfig, dataset: Dataset) -> str:
         return check_name(wanted)
     if config.target is None and config.source in embedded.EMBEDDED:
         return dataset.artifact.name or config.source
+    return project_name()
+
+
+def project_name() -> str:
     return _as_name(find_project().name)
 
 

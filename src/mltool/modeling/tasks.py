@@ -82,8 +82,12 @@ def make_task(config: TaskConfig, schema: Schema, outputs: Any) -> Task:
         raise ConfigError(f"`task.kind=classification` needs classes, but `{schema.target.name}` holds numbers")
     if kind == "regression" and schema.target.kind != "number":
         raise ConfigError(f"`task.kind=regression` needs numbers, but `{schema.target.name}` is a {schema.target.kind}")
-    metric = import_object(config.metric, "task.metric") if config.metric else None
+    if config.metric is not None and kind != "custom":
+        raise ConfigError(
+            f"`task.metric` is for custom tasks, but this is a {kind}", hint="leave it out, or use `task.kind=custom`"
+        )
     if kind == "custom":
+        metric = import_object(config.metric, "task.metric") if config.metric else None
         return Task(kind, *_custom_loss(config), "custom", "metric" if metric else "loss", metric)
     if kind == "classification":
         return _classification(config, schema, outputs)
@@ -139,11 +143,18 @@ def _custom_loss(config: TaskConfig) -> tuple[Loss, str]:
     if own is not None:
         return own, config.loss
     named: dict[str, Loss] = {"mse": _mse, "l1": _l1, "huber": _huber, "cross_entropy": F.cross_entropy}
+    if config.loss == "auto":
+        return _no_loss, "none"
     if config.loss not in named:
-        raise ConfigError(
-            "a custom task needs a loss", hint="give `task.loss=package.module:function`, or one of mse, l1, huber"
-        )
+        raise ConfigError(f"`task.loss={config.loss}` does not fit tensors", hint=f"use one of {', '.join(named)}")
     return named[config.loss], config.loss
+
+
+def _no_loss(outputs: Any, target: Tensor) -> Tensor:
+    """What a custom task has that is only imported or saved."""
+    raise ConfigError(
+        "a custom task needs a loss", hint="give `task.loss=package.module:function`, or one of mse, l1, huber"
+    )
 
 
 def _own_loss(config: TaskConfig) -> Loss | None:

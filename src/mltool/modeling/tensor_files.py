@@ -19,6 +19,9 @@ from mltool.datasets.config import DataConfig
 from mltool.datasets.readers import arrays
 from mltool.datasets.source import Source
 
+_GLOBAL = re.compile(r"GLOBAL (\S+)")
+"""How torch names what a pickle wants to call."""
+
 
 def load_torch_file(path: Path) -> Any:
     """Load a `.pt` file with `weights_only=True`.
@@ -28,12 +31,13 @@ def load_torch_file(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"`{path}` needs code to be executed while it is read, so it is refused",
-            hint="write tensors only, such as `torch.save(model.state_dict(), path)`",
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damage shows as errors of every kind: AssertionError, struct.error, IndexError
+        needed = _GLOBAL.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if needed:
+            raise DataError(
+                f"`{path}` needs code to be executed while it is read (`{needed[1]}`), so it is refused",
+                hint="write tensors only, such as `torch.save(model.state_dict(), path)`",
+            ) from error
         lines = str(error).splitlines()
         raise DataError(f"`{path}` is not a file that torch can read: {lines[0] if lines else error!r}") from error
 
@@ -41,13 +45,11 @@ def load_torch_file(path: Path) -> Any:
 def read_pt(config: DataConfig, path: Path) -> Source:
     """A `.pt` file with named tensors, a pair of tensors, or one tensor of images beside one of labels."""
     named = _named_arrays(load_torch_file(path), path)
-    source = arrays.understand(named, config)
     if config.test is not None:
         test = _named_arrays(load_torch_file(Path(config.test)), Path(config.test))
-        both = {f"train_{name}": array for name, array in named.items()}
-        both |= {f"test_{name}": array for name, array in test.items()}
-        source = arrays.understand(both, config)
-    return source
+        named = {f"train_{name}": array for name, array in named.items()}
+        named |= {f"test_{name}": array for name, array in test.items()}
+    return arrays.understand(named, config)
 
 
 def _named_arrays(content: Any, path: Path) -> dict[str, np.ndarray]:

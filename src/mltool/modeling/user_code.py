@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import linecache
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -35,7 +37,7 @@ def import_object(path: str, key: str) -> Any:
             module = importlib.import_module(module_name)
     except UserCodeError as error:
         cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and cause.name and module_name.startswith(cause.name):
+        if isinstance(cause, ModuleNotFoundError) and f"{module_name}.".startswith(f"{cause.name}."):
             raise ConfigError(
                 f"`{key}={path}`: there is no module `{cause.name}` in `{Path.cwd()}`",
                 hint="run mltool in the folder that holds the package",
@@ -72,18 +74,24 @@ def user_code(doing: str) -> Iterator[None]:
 def where_in_user_code(error: BaseException) -> str:
     """` at file.py:12 (`the line`)` for the innermost frame that is the user's, else an empty text."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f" at {_shown(error.filename)}:{error.lineno} (`{(error.text or '').strip()}`)"
+        return at_line(error.filename, error.lineno or 0, error.text or "")
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if is_user_file(frame.filename):
-            return f" at {_shown(frame.filename)}:{frame.lineno} (`{frame.line}`)"
+            return at_line(frame.filename, frame.lineno or 0)
     return ""
+
+
+def at_line(filename: str, number: int, text: str = "") -> str:
+    """How a line of the user's code is spoken of; its text is read from the file by default."""
+    text = (text or linecache.getline(filename, number)).strip()
+    return f" at {_shown(filename)}:{number}" + (f" (`{text}`)" if text else "")
 
 
 def is_user_file(filename: str) -> bool:
     """Whether a file is neither mltool's, nor installed, nor part of Python."""
     package = str(Path(__file__).parent.parent)
     library = str(Path(traceback.__file__).parent)
-    outside = (package, library, "<frozen", "<string>", "<unknown>")
+    outside = (f"{package}{os.sep}", f"{library}{os.sep}", "<frozen", "<string>", "<unknown>")
     return not filename.startswith(outside) and "site-packages" not in filename and bool(filename)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ def read_target(config: DataConfig) -> Source:
     named: dict[str, np.ndarray] = {}
     for prefix, part in zip(prefixes, parts, strict=True):
         named |= {f"{prefix}{name}": array for name, array in _stacked(part, config.target or "").items()}
-    return arrays.understand(named, config)
+    return arrays.understand(named, dataclasses.replace(config, source=config.target or ""))
 
 
 def _stacked(dataset: Any, path: str) -> dict[str, np.ndarray]:

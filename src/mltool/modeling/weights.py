@@ -81,14 +81,15 @@ def _without_prefix(weights: Mapping[str, Tensor], wanted: set[str]) -> dict[str
     if set(weights) == wanted:
         return dict(weights)
     prefixes = {key[: -len(name)] for key in weights for name in wanted if key.endswith(f".{name}")}
-    best, most = dict(weights), len(wanted & set(weights))
+    best, most, taken_off = dict(weights), len(wanted & set(weights)), ""
     for prefix in sorted(prefixes):
         inner = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         if len(wanted & set(inner)) > most:
-            best, most = inner, len(wanted & set(inner))
-            left_out = len(weights) - len(inner)
-            rest = f", and left out {left_out} others (such as a loss or a metric)" if left_out else ""
-            events.info(f"took the prefix `{prefix}` off the weights' names{rest}")
+            best, most, taken_off = inner, len(wanted & set(inner)), prefix
+    if taken_off:
+        left_out = len(weights) - len(best)
+        rest = f", and left out {left_out} others (such as a loss or a metric)" if left_out else ""
+        events.info(f"took the prefix `{taken_off}` off the weights' names{rest}")
     return best
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ class Samples:
             ArtifactError: The file is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here, because NumPy leaves a broken file open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ArtifactError(f"`{path}` cannot be read: {error}") from error
         return cls(_below(arrays, "input."), _below(arrays, "output."), arrays.get("target"))
 

@@ -18,14 +18,14 @@ import numpy.typing as npt
 from mltool.artifacts.checks import Check
 from mltool.core.errors import ArtifactError, InputError
 from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
-from mltool.runtimes.measure import has_metrics, main_metric, metrics_of
+from mltool.runtimes.measure import has_metrics, is_finite, main_metric, metrics_of
 from mltool.runtimes.runner import Runner, Signature
 from mltool.runtimes.samples import SAMPLES, Samples
 
 # Axes: N samples, C classes
 
 CHECK_IDS = ("batch_sizes", "finite", "relative_error", "class_agreement", "task_metric_drop")
-_TIMEOUT_S = 300
+TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ def verify(runner: Runner, samples: Samples, limits: Limits) -> list[Check]:
     names = [name for name, expected in samples.outputs.items() if np.issubdtype(expected.dtype, np.floating)]
     not_finite = [name for name in names if not np.isfinite(outputs[name]).all()]
     expected_finite = all(np.isfinite(samples.outputs[name]).all() for name in names)
-    reason = "the eager network's answers are not finite either" if not expected_finite else ""
-    finite = Check.failed("finite", f"{', '.join(not_finite)}: {reason}") if not_finite else Check.passed("finite")
+    reason = "" if expected_finite else "; the eager network's answers are not finite either"
+    finite = Check.failed("finite", f"{', '.join(not_finite)}{reason}") if not_finite else Check.passed("finite")
     error_value = max((relative_error(outputs[name], samples.outputs[name]) for name in names), default=0.0)
     return [
         batch_check,
@@ -90,9 +90,11 @@ def _batch_sizes(runner: Runner, samples: Samples, whole: dict[str, Any], limits
 
 
 def _class_agreement(outputs: dict[str, Any], samples: Samples, limits: Limits) -> Check:
-    if "probabilities" not in samples.outputs:
-        return Check.not_run("class_agreement", "the model predicts no classes")
+    if "probabilities" not in samples.outputs or samples.outputs["probabilities"].ndim != 2:
+        return _code_agreement(outputs, samples, limits)
     expected_NC, actual_NC = samples.outputs["probabilities"], outputs["probabilities"]
+    if actual_NC.shape != expected_NC.shape:
+        return Check.failed("class_agreement", f"{len(actual_NC)} answers for {len(expected_NC)} samples")
     same_N = expected_NC.argmax(1) == actual_NC.argmax(1)
     top_two = np.sort(expected_NC[~same_N], axis=1)[:, -2:]
     margins = ", ".join(f"{margin:.2g}" for margin in (top_two[:, 1] - top_two[:, 0])[:8]) if len(top_two) else ""
@@ -100,24 +102,41 @@ def _class_agreement(outputs: dict[str, Any], samples: Samples, limits: Limits) 
     return Check.at_least("class_agreement", float(same_N.mean()), limits.class_agreement, detail)
 
 
+def _code_agreement(outputs: dict[str, Any], samples: Samples, limits: Limits) -> Check:
+    """Whole-number outputs, such as a mask of classes, have no relative error: their values must stay."""
+    codes = [name for name, expected in samples.outputs.items() if not np.issubdtype(expected.dtype, np.floating)]
+    if not codes:
+        return Check.not_run("class_agreement", "the model predicts no classes")
+    pairs = [(outputs[name], samples.outputs[name]) for name in codes]
+    shares = [
+        float(np.mean(actual == expected)) if actual.shape == expected.shape else 0.0 for actual, expected in pairs
+    ]
+    return Check.at_least("class_agreement", min(shares), limits.class_agreement)
+
+
 def _task_metric(outputs: dict[str, Any], samples: Samples, limits: Limits) -> Check:
     if samples.target is None:
         return Check.not_run("task_metric_drop", "the samples have no labels")
-    if not has_metrics(outputs):
+    if not has_metrics(outputs, samples.target):
         return Check.not_run("task_metric_drop", "a custom task has no metric that every host can compute")
+    if not is_finite(outputs) or len(next(iter(outputs.values()))) != len(samples):
+        return Check.not_run("task_metric_drop", "the answers are not finite, or too few")
     name = main_metric(outputs)
     before, after = (metrics_of(answers, samples.target)[name] for answers in (samples.outputs, outputs))
     return Check.at_most("task_metric_drop", before - after, limits.task_metric_drop, f"{name} {before:.4f}")
 
 
-def verify_in_fresh_process(folder: Path, signature: Signature, limits: Limits | None = None) -> list[Check]:
+def verify_in_fresh_process(
+    folder: Path, signature: Signature, limits: Limits | None = None, timeout_s: float = TIMEOUT_S
+) -> list[Check]:
     """Load the graph in `folder` in a new interpreter and verify it there on the samples beside it."""
     request = json.dumps({"signature": signature.to_json(), "limits": asdict(limits or Limits())})
-    arguments = [sys.executable, "-m", "mltool.runtimes.verify", str(folder), request]
+    # -P: a file in the current folder must not take the place of a library's.
+    arguments = [sys.executable, "-P", "-m", "mltool.runtimes.verify", str(folder), request]
     try:
-        answer = subprocess.run(arguments, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        answer = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        return _all_failed(f"the graph took longer than {_TIMEOUT_S} s")
+        return _all_failed(f"the graph took longer than {timeout_s:g} s")
     if answer.returncode != 0:
         lines = answer.stderr.strip().splitlines()
         return _all_failed(lines[-1] if lines else f"the process ended with {answer.returncode}")

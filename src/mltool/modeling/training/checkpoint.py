@@ -76,19 +76,25 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress
                 part, _, name = key.partition(".")
                 parts[part][name] = file.get_tensor(key)
         network.load_state_dict(parts["network"])
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in parts["optimizer"].items():
             index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value
+            state.setdefault(int(index), {})[name] = _laid_out_like(trained[int(index)], value)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        weights = dict(network.named_parameters())
+        for name, gradient in parts["gradient"].items():
+            weights[name].grad = _laid_out_like(weights[name], gradient)
+        torch.set_rng_state(parts["rng"]["cpu"])
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"the checkpoint `{path}` cannot be used: {error}", hint="start without --resume"
         ) from error
-    weights = dict(network.named_parameters())
-    for name, gradient in parts["gradient"].items():
-        weights[name].grad = gradient.to(weights[name].device)
-    torch.set_rng_state(parts["rng"]["cpu"])
     if "cuda" in parts["rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["rng"]["cuda"])
     return progress, parts["best"] or None
+
+
+def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
+    """`value` in the memory order of its weight, such as channels-last: fused optimizers walk memory, not indices."""
+    return torch.empty_like(weight, dtype=value.dtype).copy_(value) if value.shape == weight.shape else value

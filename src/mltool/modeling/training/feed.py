@@ -19,6 +19,7 @@ from mltool.datasets.schema import Schema
 _MEMORY_SHARE = 0.25
 """Prepared columns stay in memory while they take at most this share of what the process may still use."""
 _CHUNK_BYTES = 4 << 20
+_ALIGNMENT_BYTES = 64
 
 Gathered = tuple[list[Tensor], Tensor]
 
@@ -68,10 +69,18 @@ class MappedFeed:
     def gather(self, rows_N: npt.NDArray[np.int64]) -> Gathered:
         with torch.no_grad():
             inputs = [
-                module(torch.from_numpy(self.columns.inputs[name][rows_N]))
+                aligned(module(torch.from_numpy(self.columns.inputs[name][rows_N])))
                 for name, module in zip(self.names, self.preprocess, strict=True)
             ]
         return inputs, self.target.index_select(0, torch.from_numpy(rows_N))
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The tensor at an address like those of whole tensors.
+
+    Matrix products give other last bits on other alignments, and a batch must not depend on where its block began.
+    """
+    return tensor if tensor.data_ptr() % _ALIGNMENT_BYTES == 0 else tensor.clone()
 
 
 def make_feed(

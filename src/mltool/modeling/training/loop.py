@@ -22,8 +22,8 @@ from mltool.datasets.sampler import Block, Sampler
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.tasks import Task
 from mltool.modeling.training import checkpoint
-from mltool.modeling.training.feed import Feed, on_device
-from mltool.modeling.training.optimizer import make_optimizer
+from mltool.modeling.training.feed import Feed, aligned, on_device
+from mltool.modeling.training.optimizer import lean_step, make_optimizer
 from mltool.modeling.training.schedule import learning_rate
 from mltool.modeling.user_code import user_code
 
@@ -63,8 +63,8 @@ class Fit:
         """Train to the end and return the history, one dictionary an epoch.
 
         Raises:
-            ConfigError: A batch is larger than the data.
-            MltoolError: The loss is no longer finite.
+            ConfigError: A batch is larger than the data, or early stopping has no validation split to look at.
+            MltoolError: The loss or a weight is no longer finite.
             UserCodeError: The user's network or loss raises.
             KeyboardInterrupt: Somebody stopped it; the checkpoint is written.
         """
@@ -79,6 +79,11 @@ class _Loop:
                 f"`train.batch_size={self.config.batch_size}` is larger than the training split, "
                 f"which has {len(fit.train)} samples",
                 hint=f"use `batch_size={max(1, len(fit.train) // 8)}`, or more data",
+            )
+        if self.config.patience and not len(fit.validation):
+            raise ConfigError(
+                f"`train.patience={self.config.patience}` needs a validation split, but this data has none",
+                hint="give `data.validation_fraction=0.15`, or `patience=0`",
             )
         self.network = fit.network.to(fit.device)
         self.optimizer = make_optimizer(
@@ -134,10 +139,7 @@ class _Loop:
             self._block(block, stop)
             now = time.monotonic()
             progress.seconds = now - started
-            if stop.is_set():
-                self._save()
-                events.info("stopped; `mltool train --resume` with the same config continues here")
-                raise KeyboardInterrupt
+            self._obey(stop)
             if now - self.drawn_at > _PROGRESS_EVERY_S:
                 done = progress.epoch * len(self.fit.train) + progress.position
                 bar.advance(done - bar.done, self._detail())
@@ -146,34 +148,45 @@ class _Loop:
                 self._save()
         self._end_epoch(started)
         bar.advance(progress.epoch * len(self.fit.train) - bar.done, self._detail())
+        self._obey(stop)
+
+    def _obey(self, stop: threading.Event) -> None:
+        if stop.is_set():
+            self._save()
+            events.info("stopped; `mltool train --resume` with the same config continues here")
+            raise KeyboardInterrupt
 
     def _block(self, block: Block, stop: threading.Event) -> None:
         """Train on the batches of a block; every line in the inner loop costs time on each step."""
         config, progress, weights, optimizer = self.config, self.progress, self.weights, self.optimizer
-        network, loss_of, lr_at = self.network, self.fit.task.loss, self.lr_at
+        network, loss_of, lr_at, step = self.network, self.fit.task.loss, self.lr_at, lean_step(self.optimizer)
         accumulate, clip_norm = config.accumulate, config.clip_norm
         autocast = self._autocast()
         inputs, target_N = on_device(self.fit.train.gather(block.rows_N), self.fit.device)
-        columns = [*(tensor.split(block.batch_sizes) for tensor in inputs), target_N.split(block.batch_sizes)]
+        columns = [map(aligned, tensor.split(block.batch_sizes)) for tensor in (*inputs, target_N)]
         last_position = min(len(self.fit.train), self.sampler.num_batches * config.batch_size)
+        group_size = accumulate * config.batch_size
         losses: list[Tensor] = []
         sizes: list[int] = []
         with user_code("training"):
             for *batch, batch_target_N in zip(*columns, strict=True):
                 with autocast:
                     loss = loss_of(network(*batch), batch_target_N)
-                (loss / accumulate if accumulate > 1 else loss).backward()
+                if accumulate > 1:  # the mean over all samples of the step, whose last batches may be smaller
+                    group_start = progress.position - progress.position % group_size
+                    (loss * (len(batch_target_N) / min(group_size, last_position - group_start))).backward()
+                else:
+                    loss.backward()
                 losses.append(loss.detach())
                 sizes.append(len(batch_target_N))
                 progress.position = min(last_position, progress.position + config.batch_size)
-                num_seen = -(-progress.position // config.batch_size)
-                if accumulate == 1 or num_seen % accumulate == 0 or progress.position >= last_position:
+                if progress.position % group_size == 0 or progress.position >= last_position:
                     if clip_norm:
                         nn.utils.clip_grad_norm_(weights, clip_norm)
                     lr = lr_at(progress.step)
                     for group in optimizer.param_groups:
                         group["lr"] = lr
-                    optimizer.step()
+                    step()
                     for weight in weights:
                         weight.grad = None
                     progress.step += 1
@@ -195,18 +208,29 @@ class _Loop:
         values = torch.stack(losses).tolist()
         for index, value in enumerate(values):
             if not math.isfinite(value):
-                batch = -(-self.progress.position // self.config.batch_size) - len(values) + index + 1
-                kept = (
-                    "the last good checkpoint is kept" if self.checkpoint_path.exists() else "no checkpoint was due yet"
-                )
-                raise MltoolError(
-                    f"the loss became {value} in epoch {self.progress.epoch + 1} at batch {batch}; {kept}",
-                    hint=f"lower the learning rate, such as `lr={self.config.lr / 10:g}`, or clip with `clip_norm=1`",
-                )
+                raise self._diverged(f"the loss became {value}", num_batches_ago=len(values) - index - 1)
         self.progress.loss_sum += sum(value * size for value, size in zip(values, sizes, strict=True))
+
+    def _diverged(self, what: str, num_batches_ago: int = 0) -> MltoolError:
+        batch = -(-self.progress.position // self.config.batch_size) - num_batches_ago
+        kept = "the last good checkpoint is kept" if self.checkpoint_path.exists() else "no checkpoint was due yet"
+        return MltoolError(
+            f"{what} in epoch {self.progress.epoch + 1} at batch {batch}; {kept}",
+            hint=f"lower the learning rate, such as `lr={self.config.lr / 10:g}`, or clip with `clip_norm=1`",
+        )
+
+    def _check_weights(self) -> None:
+        """Refuse weights that the last step spoiled: no loss has shown it yet.
+
+        Raises:
+            MltoolError: A weight is not finite.
+        """
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
+            raise self._diverged("a weight became infinite or NaN")
 
     def _end_epoch(self, started: float) -> None:
         progress = self.progress
+        self._check_weights()
         row: dict[str, Any] = {
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss_sum / progress.position,
@@ -238,15 +262,14 @@ class _Loop:
         target_N = self.fit.validation.target
         target = (target_N * std + mean if target_N.is_floating_point() else target_N).numpy()
         if not math.isfinite(loss):
-            raise MltoolError(
-                f"the validation loss became {loss} in epoch {self.progress.epoch + 1}",
-                hint=f"lower the learning rate, such as `lr={self.config.lr / 10:g}`, or clip with `clip_norm=1`",
-            )
+            raise self._diverged(f"the validation loss became {loss}")
         metrics = self.fit.task.metrics(outputs, target)
         metrics.pop("log_loss", None)  # it is the loss once more
         return {"validation_loss": loss, **{f"validation_{name}": value for name, value in metrics.items()}}
 
     def _save(self) -> None:
+        if self.progress.position:  # at the end of an epoch they were checked already
+            self._check_weights()
         checkpoint.save(self.checkpoint_path, self.network, self.optimizer, self.best, self.progress)
         self.saved_at = time.monotonic()
 

@@ -14,7 +14,7 @@ from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.errors import ArtifactError, DataError
 from mltool.datasets.dataset import Dataset
-from mltool.runtimes.measure import has_metrics, intervals_of, metrics_of
+from mltool.runtimes.measure import has_metrics, intervals_of, is_finite, metrics_of
 from mltool.runtimes.runner import load
 from mltool.stages.evaluate.config import EvaluateJob
 
@@ -49,7 +49,7 @@ def evaluate(model: Artifact, job: EvaluateJob, store: Store) -> Evaluation:
 
     Raises:
         ArtifactError: The dataset is not in this store.
-        DataError: The split has no rows.
+        DataError: The split has no rows, or the answers are not finite.
     """
     columns = dataset_of(model, store).split(job.split)
     if not len(columns):
@@ -89,14 +89,16 @@ def dataset_of(model: Artifact, store: Store) -> Dataset:
 def _measured(
     model: Artifact, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, job: EvaluateJob
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    if has_metrics(outputs):
-        return metrics_of(outputs, target_N), intervals_of(outputs, target_N, job.confidence)
+    if not is_finite(outputs):
+        raise DataError(f"`{model.label}` gives answers that are not finite, so it cannot be measured")
     path = model.config.get("task", {}).get("metric")
-    if path is None:
+    if path is not None:
+        from mltool.modeling.custom_metric import custom_metric  # the user's own code, which may need torch
+
+        return custom_metric(path, outputs, target_N), {}
+    if not has_metrics(outputs, target_N):
         raise DataError(
             f"`{model.label}` has a custom task without a metric",
             hint="train it with `task.metric=package.module:function`",
         )
-    from mltool.modeling.custom_metric import custom_metric  # the user's own code, which may need torch
-
-    return custom_metric(path, outputs, target_N), {}
+    return metrics_of(outputs, target_N), intervals_of(outputs, target_N, job.confidence)

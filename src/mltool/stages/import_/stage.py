@@ -12,11 +12,11 @@ from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.config.load import Resolved
 from mltool.core.config.show import nested
-from mltool.core.errors import ConfigError, DataError
+from mltool.core.errors import CheckError, ConfigError, DataError, InputError
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.graph_form import GraphForm, read_graph, with_named_outputs
+from mltool.modeling.graph_form import GraphForm, named, read_graph
 from mltool.modeling.made import Form, Made
 from mltool.modeling.network import answer_of, input_names, make_network
 from mltool.modeling.network_form import NetworkForm
@@ -85,8 +85,14 @@ def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tupl
 def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task, dict[str, object]]:
     model = read_graph(path)
     form = GraphForm(model)
-    form.input_names(schema)
+    names = form.input_names(schema)
     inputs, _ = train.take(slice(0, _PROBE_ROWS))
-    answers = {name: torch.from_numpy(array) for name, array in form.answer(list(inputs.values())).items()}
+    try:
+        answers = {name: torch.from_numpy(array) for name, array in form.answer(list(inputs.values())).items()}
+    except InputError as error:
+        raise CheckError(
+            f"`{path}` cannot run {len(train.target[:_PROBE_ROWS])} rows at once: {error.message}",
+            hint="a batch size may be baked into it: export it again with an open axis 0",
+        ) from error
     task = make_task(job.task, schema, answers)
-    return GraphForm(with_named_outputs(model, task.output_kind)), task, {}
+    return GraphForm(named(model, names, task.output_kind)), task, {}

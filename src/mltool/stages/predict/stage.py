@@ -10,7 +10,7 @@ import numpy as np
 from mltool.artifacts.artifact import Artifact
 from mltool.core import events
 from mltool.core.errors import ConfigError
-from mltool.datasets.encoder import Encoder
+from mltool.datasets.encoder import Encoder, check_array
 from mltool.datasets.records_file import read_records
 from mltool.datasets.schema import Schema, schema_of
 from mltool.runtimes.runner import load, run_batches
@@ -43,9 +43,10 @@ def _arrays(schema: Schema, job: PredictJob, records: Any) -> Mapping[str, np.nd
             raise ConfigError("there is nothing to predict", hint="give `input=FILE`, or `input=-` for standard input")
         return read_records(job.input, schema).arrays
     if isinstance(records, Mapping) and all(isinstance(value, np.ndarray) for value in records.values()):
-        return records
+        specs = {spec.name: spec for spec in schema.inputs}
+        return {name: check_array(array, specs[name]) if name in specs else array for name, array in records.items()}
     if hasattr(records, "__array__"):  # numpy, or a tensor
-        return {schema.inputs[0].name: np.asarray(records)}
+        return {schema.inputs[0].name: check_array(np.asarray(records), schema.inputs[0])}
     if isinstance(records, Mapping):
         return Encoder(schema).encode([records])
     if isinstance(records, Sequence):

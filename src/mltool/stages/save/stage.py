@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,19 +14,20 @@ from torch import Tensor, nn
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store
-from mltool.core.config.settings import find_project
-from mltool.core.errors import ConfigError
+from mltool.core.errors import ConfigError, MltoolError
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.config import ModelConfig, TaskConfig
 from mltool.modeling.made import Made
-from mltool.modeling.network import answer_of
+from mltool.modeling.network import answer_of, evaluating
 from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
+from mltool.modeling.sources import project_name
 from mltool.modeling.tasks import make_task
 from mltool.modeling.tensor_files import as_array
+from mltool.modeling.user_code import import_object
 
 # Axes: N samples
 
@@ -48,43 +50,47 @@ def save(
         ConfigError: The samples do not fit the module.
     """
     inputs = _named(module, sample_inputs)
-    labels = None if sample_labels is None else _array(sample_labels, "sample_labels")
+    labels = None if sample_labels is None else _array(sample_labels, "sample_labels", "biufU")
     schema, columns = _columns(inputs, labels, classes)
-    was_training = module.training
-    module.eval()
     modules: list[nn.Module] = [preprocessing.Identity() for _ in schema.inputs]
     probed = [torch.from_numpy(np.array(columns.inputs[spec.name][:_PROBE_ROWS])) for spec in schema.inputs]
-    task = make_task(TaskConfig(loss="auto" if labels is not None else "mse"), schema, answer_of(module, probed))
-    config = ModelConfig(target=_import_path(module))
-    made = Made(
-        form=NetworkForm(module, modules, task),
-        task=task,
-        schema=schema,
-        splits={"samples": columns},
-        is_labelled=labels is not None,
-        config={"name": name, "model": {"target": config.target}},
-        rebuild=recipe(config, schema, module, task) if config.target else {},
-        facts={"made_by": "save"},
-    )
-    try:
-        return package(made, check_name(name or find_project().name), store)
-    finally:
-        module.train(was_training)
+    with evaluating(module):
+        task = make_task(TaskConfig(), schema, answer_of(module, probed))
+        config = ModelConfig(target=_import_path(module))
+        made = Made(
+            form=NetworkForm(module, modules, task),
+            task=task,
+            schema=schema,
+            splits={"samples": columns},
+            is_labelled=labels is not None,
+            config={"name": name, "model": {"target": config.target}},
+            rebuild=recipe(config, schema, module, task) if config.target else {},
+            facts={"made_by": "save"},
+        )
+        return package(made, check_name(name or project_name()), store)
 
 
 def _named(module: nn.Module, sample_inputs: Any) -> dict[str, np.ndarray]:
-    """The samples by the names of the module's forward."""
-    if isinstance(sample_inputs, Mapping):
-        return {str(key): _array(value, f"sample_inputs[{key!r}]") for key, value in sample_inputs.items()}
-    values = sample_inputs if isinstance(sample_inputs, tuple | list) else [sample_inputs]
+    """The samples by the names of the module's forward, in its order."""
     names = [name for name, p in inspect.signature(module.forward).parameters.items() if p.kind < p.VAR_POSITIONAL]
+    if isinstance(sample_inputs, Mapping):
+        for key in sample_inputs:
+            if names and key not in names:
+                close = difflib.get_close_matches(str(key), names, 1)
+                known = f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(names)}"
+                raise ConfigError(f"the module's forward takes no `{key}`", hint=known)
+        ordered = [name for name in names if name in sample_inputs] or list(sample_inputs)
+        if skipped := [name for name in names[: len(ordered)] if name not in sample_inputs]:
+            raise ConfigError(f"`sample_inputs` has no `{skipped[0]}`, which the module's forward takes")
+        return {str(key): _array(sample_inputs[key], f"sample_inputs[{key!r}]", "biuf") for key in ordered}
+    values = sample_inputs if isinstance(sample_inputs, tuple | list) else [sample_inputs]
     names += [f"input_{i}" for i in range(len(names), len(values))]
-    return {key: _array(value, "sample_inputs") for key, value in zip(names, values, strict=False)}
+    return {key: _array(value, "sample_inputs", "biuf") for key, value in zip(names, values, strict=False)}
 
 
-def _array(value: Any, what: str) -> np.ndarray:
+def _array(value: Any, what: str, kinds: str) -> np.ndarray:
     array = as_array(value) if isinstance(value, Tensor) else np.asarray(value)
-    if array.dtype.kind not in "biufU" or array.ndim == 0 or not len(array):
+    if array.dtype.kind not in kinds or array.ndim == 0 or not len(array):
         raise ConfigError(
             f"`{what}` must be a tensor or an array with one sample or more, not `{type(value).__name__}`"
         )
@@ -102,6 +108,8 @@ def _columns(
     target, target_N = Target("output", "tensor"), np.zeros(num_samples, dtype=np.float32)
     if labels is not None:
         target, target_N = _target(labels, classes)
+    elif classes is not None:
+        target, target_N = Target("label", "class", tuple(classes)), np.zeros(num_samples, dtype=np.int64)
     schema = Schema(
         columns=tuple(Column(key, "tensor") for key in inputs),
         inputs=tuple(TensorSpec(key, str(array.dtype), array.shape[1:]) for key, array in inputs.items()),
@@ -111,6 +119,8 @@ def _columns(
 
 
 def _target(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[Target, np.ndarray]:
+    if labels.dtype.kind == "U":
+        return _target_of_names(labels, classes)
     if labels.dtype.kind in "biu" and labels.ndim == 1:
         codes_N = labels.astype(np.int64)
         named = tuple(classes or (str(code) for code in range(int(codes_N.max()) + 1)))
@@ -124,13 +134,27 @@ def _target(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[Target, 
     return Target("label", "tensor"), labels
 
 
+def _target_of_names(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[Target, np.ndarray]:
+    if classes is None or labels.ndim != 1:
+        raise ConfigError(
+            "`sample_labels` holds names, but not what the module's outputs stand for",
+            hint="give `classes=[...]` in the order of the module's outputs",
+        )
+    for label in labels:
+        if label not in classes:
+            raise ConfigError(f"`sample_labels` holds `{label}`, which is none of `classes`")
+    codes_N = np.array([list(classes).index(label) for label in labels], dtype=np.int64)
+    return Target("label", "class", tuple(classes)), codes_N
+
+
 def _import_path(module: nn.Module) -> str | None:
     """Where the class can be imported from, if it takes no arguments; a script's own classes cannot be."""
     kind = type(module)
     if kind.__module__ in ("__main__", "builtins") or kind.__module__.startswith("torch.") or "<" in kind.__qualname__:
         return None
+    path = f"{kind.__module__}:{kind.__qualname__}"
     try:
         inspect.signature(kind).bind()
-    except (TypeError, ValueError):
+        return path if import_object(path, "model.target") is kind else None
+    except (TypeError, ValueError, MltoolError):
         return None
-    return f"{kind.__module__}:{kind.__qualname__}"

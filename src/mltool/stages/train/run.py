@@ -85,7 +85,7 @@ def _runs(store: Store, key: str) -> Iterator[Run]:
             data = json.loads((folder / _FILE).read_bytes())
             if data["key"] == key:
                 yield Run(folder, key, data["artifact"], data["memory"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # killed before it wrote its first line
 
 

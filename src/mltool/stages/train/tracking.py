@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from mltool.artifacts.writing import write_text
 from mltool.modeling.config import TrainConfig
 from mltool.stages.train.run import Run
 
@@ -38,10 +40,18 @@ def _jsonl(run: Run) -> OnEpoch:
     def write(metrics: dict[str, Any]) -> None:
         # A resumed run repeats epochs after its checkpoint: their lines are replaced, not doubled.
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["epoch"] < metrics["epoch"]]
-        with path.open("w" if len(kept) < len(lines) else "a", encoding="utf-8") as stream:
-            if len(kept) < len(lines):
-                stream.writelines(f"{line}\n" for line in kept)
+        kept = [line for line in lines if _epoch_of(line) < metrics["epoch"]]
+        if len(kept) < len(lines):
+            write_text(path, "".join(f"{line}\n" for line in kept))
+        with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(metrics) + "\n")
 
     return write
+
+
+def _epoch_of(line: str) -> float:
+    """The epoch of a line; later than all for the half of a line that a killed run left."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

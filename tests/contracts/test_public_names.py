@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import mltool
+from mltool import verbs
+
+
+def in_a_fresh_interpreter(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_public_name_resolves() -> None:
+    code = "import mltool; print(*(getattr(mltool, name).__module__ for name in mltool.__all__))"
+    assert set(in_a_fresh_interpreter(code).split()) == {"mltool.verbs"}
+
+
+def test_the_public_names_are_these_and_no_others() -> None:
+    assert mltool.__all__ == sorted(mltool.__all__)
+    assert dir(mltool) == mltool.__all__
+    assert mltool.__all__ == ["Model", "add_data", "evaluate", "import_model", "load", "predict", "save", "train"]
+
+
+def test_importing_mltool_loads_no_other_part_of_it_and_no_library() -> None:
+    loaded = in_a_fresh_interpreter("import sys, mltool; print(*sys.modules)").split()
+    assert [name for name in loaded if name.startswith("mltool")] == ["mltool"]
+    assert not {"numpy", "torch", "onnxruntime", "yaml", "omegaconf"} & set(loaded)
+
+
+def test_a_star_import_brings_the_verbs() -> None:
+    assert in_a_fresh_interpreter("from mltool import *; print(train.__name__, load.__name__)").split() == [
+        "train",
+        "load",
+    ]
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module `mltool` has no attribute `trian`"):
+        mltool.trian  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_every_verb_has_a_docstring() -> None:
+    assert all(getattr(verbs, name).__doc__ for name in mltool.__all__)

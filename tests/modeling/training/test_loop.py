@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from fit_testing import batch_hook, class_feed, copies, make_fit, mlp, plain, weights_digest, without_seconds
+from torch import Tensor, nn
+
+from mltool.core import events
+from mltool.core.errors import ConfigError, MltoolError, UserCodeError
+from mltool.modeling.training.loop import Fit, evaluate
+
+# Axes: N samples, C classes
+
+
+def by_hand(fit: Fit) -> tuple[nn.Module, list[float]]:
+    """The same run in the plainest words: AdamW, cosine with warm-up, shuffled batches; weights and losses."""
+    config, network = fit.config, fit.network
+    matrices = [p for p in network.parameters() if p.dim() > 1]
+    vectors = [p for p in network.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=config.lr,
+        fused=True,
+    )
+    torch.manual_seed(config.seed)
+    (inputs_NF,), target_N = fit.train.gather(np.arange(len(fit.train)))
+    steps_an_epoch = math.ceil(len(fit.train) / config.batch_size)
+    num_steps = steps_an_epoch * config.epochs
+    num_warmup = round(num_steps * config.warmup)
+    step, means = 0, []
+    for epoch in range(config.epochs):
+        order_N = torch.from_numpy(np.random.default_rng((config.seed, epoch)).permutation(len(fit.train)))
+        losses = []
+        for rows_N in order_N.split(config.batch_size):
+            progress = (step - num_warmup) / (num_steps - num_warmup)
+            lr = config.lr * (
+                (step + 1) / (num_warmup + 1) if step < num_warmup else 0.5 * (1 + math.cos(math.pi * progress))
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            loss = F.cross_entropy(network(inputs_NF[rows_N]), target_N[rows_N])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses += [loss.item()] * len(rows_N)
+            step += 1
+        means.append(sum(losses) / len(losses))
+    return network, means
+
+
+def test_the_loop_does_what_a_hand_written_one_does(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, mlp(), num_validation=0, epochs=3, warmup=0.2)
+    history = fit.run()
+    network, means = by_hand(make_fit(tmp_path, mlp(), num_validation=0, epochs=3, warmup=0.2))
+    assert weights_digest(fit.network) == weights_digest(network)
+    assert [row["train_loss"] for row in history] == pytest.approx(means)
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path, network: str) -> None:
+    digests = []
+    for state, seed in ((1, 0), (2, 0), (1, 5)):
+        fit = make_fit(tmp_path, network, seed=seed)
+        torch.manual_seed(state)  # whatever ran before does not matter
+        fit.run()
+        digests.append(weights_digest(fit.network))
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_every_epoch_is_reported_with_its_metrics(tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    history = make_fit(tmp_path, epochs=4, lr=0.02, on_epoch=heard.append).run()
+    assert history == heard
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert history[-1]["validation_accuracy"] > 0.5
+    assert set(history[0]) >= {"epoch", "train_loss", "lr", "validation_loss", "validation_accuracy", "seconds"}
+    assert all(row["seconds"] > 0 for row in history)
+
+
+def test_progress_ends_with_all_samples_and_the_last_metrics(tmp_path: Path) -> None:
+    heard: list[events.Progress] = []
+    with events.subscribed(lambda event: heard.append(event) if isinstance(event, events.Progress) else None):
+        make_fit(tmp_path, epochs=2).run()
+    assert (heard[0].task, heard[0].done, heard[0].total, heard[0].unit) == ("train", 0, 462, "samples")
+    assert (heard[-1].done, heard[-1].finished) == (462, True)
+    assert "epoch 2/2, loss" in heard[-2].detail
+    assert [event.done for event in heard] == sorted(event.done for event in heard)
+
+
+def test_a_last_batch_of_one_sample_does_not_break_batch_norm(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, "mlp", num_rows=35)
+    assert len(fit.run()) == 2
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"`train\.batch_size=64` is larger than the training split, which has 40"
+    ) as e:
+        make_fit(tmp_path, num_rows=40, batch_size=64).run()
+    assert e.value.hint == "use `batch_size=5`, or more data"
+    assert len(make_fit(tmp_path, num_rows=40, batch_size=40).run()) == 2
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("num_rows", [240, 231, 250])
+def test_accumulated_batches_are_one_larger_batch(tmp_path: Path, optimizer: str, num_rows: int) -> None:
+    """231 ends in a group of two whole batches and one of 15, 250 in a batch of 10 alone."""
+    small = make_fit(tmp_path / "a", num_rows=num_rows, batch_size=24, accumulate=3, optimizer=optimizer, lr=0.01)
+    large = make_fit(tmp_path / "b", num_rows=num_rows, batch_size=72, optimizer=optimizer, lr=0.01)
+    history, expected = small.run(), large.run()
+    for name, value in large.network.state_dict().items():
+        torch.testing.assert_close(small.network.state_dict()[name], value, atol=1e-6, rtol=0)
+    assert [row["lr"] for row in history] == [row["lr"] for row in expected]
+    assert history[-1]["train_loss"] == pytest.approx(expected[-1]["train_loss"], abs=1e-6)
+
+
+def test_a_step_is_clipped_to_the_norm(tmp_path: Path) -> None:
+    knobs: dict[str, Any] = {"epochs": 1, "batch_size": 231, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
+    moved = {}
+    for clip_norm in (0.0, 1e-3, 1e3):
+        fit = make_fit(tmp_path, clip_norm=clip_norm, lr=1.0, schedule="constant", warmup=0.0, **knobs)
+        before = copies(fit.network)
+        fit.run()
+        gaps = [(fit.network.state_dict()[name] - value).norm() for name, value in before.items()]
+        moved[clip_norm] = float(torch.stack(gaps).norm())
+    assert moved[1e-3] == pytest.approx(1e-3, rel=1e-3)
+    assert moved[0.0] == moved[1e3] > 0.05
+
+
+def test_the_best_epoch_is_what_is_left_in_the_network(tmp_path: Path) -> None:
+    snapshots: list[dict[str, Tensor]] = []
+    fit = make_fit(tmp_path, "mlp", learnable=False, epochs=12, lr=0.02)
+    fit.on_epoch = lambda metrics: snapshots.append(copies(fit.network))
+    losses = [row["validation_loss"] for row in fit.run()]
+    best = int(np.argmin(losses))
+    assert 0 <= best < 11  # the data are noise: later epochs learn it by heart
+    for name, value in fit.network.state_dict().items():
+        assert torch.equal(value, snapshots[best][name]), name
+    outputs, loss = evaluate(fit, fit.validation)
+    assert loss == losses[best]
+    assert outputs["probabilities"].shape == (40, 3)
+
+
+def test_early_stopping_waits_its_patience_and_takes_the_best_epoch(tmp_path: Path) -> None:
+    snapshots: list[str] = []
+    fit = make_fit(tmp_path, "mlp", learnable=False, epochs=40, lr=0.02, patience=3)
+    fit.on_epoch = lambda metrics: snapshots.append(weights_digest(fit.network))
+    losses = [row["validation_loss"] for row in fit.run()]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 3 < 40
+    assert weights_digest(fit.network) == snapshots[int(np.argmin(losses))]
+    # The same run without patience goes through the same epochs.
+    assert (
+        losses
+        == [
+            row["validation_loss"] for row in make_fit(tmp_path / "b", "mlp", learnable=False, epochs=40, lr=0.02).run()
+        ][: len(losses)]
+    )
+
+
+def test_without_a_validation_split_the_last_epoch_counts_and_patience_is_refused(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, num_validation=0)
+    last: list[str] = []
+    fit.on_epoch = lambda metrics: last.append(weights_digest(fit.network))
+    assert all("validation_loss" not in row for row in fit.run())
+    assert weights_digest(fit.network) == last[-1]
+    with pytest.raises(ConfigError, match=r"`train\.patience=2` needs a validation split"):
+        make_fit(tmp_path, num_validation=0, patience=2).run()
+
+
+class Poisoned(nn.Module):
+    """Is right until a batch, and then does something to the loss or to its gradient."""
+
+    def __init__(self, at_batch: int, how: str) -> None:
+        super().__init__()
+        self.inner, self.at_batch, self.how, self.count = plain(), at_batch, how, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits_NC = self.inner(x)
+        self.count += self.training
+        if self.training and self.count == self.at_batch:
+            if self.how == "loss":
+                return logits_NC / torch.zeros(())
+            return logits_NC + (logits_NC * 0).sqrt()  # adds 0 to the loss, and an infinite gradient
+        return logits_NC
+
+
+def checkpoint_is_finite(folder: Path) -> bool:
+    from safetensors.torch import load_file
+
+    path = folder / "checkpoint.safetensors"
+    return all(bool(t.isfinite().all()) for t in load_file(path).values() if t.is_floating_point())
+
+
+@pytest.mark.parametrize(("at_batch", "epoch", "batch"), [(1, 1, 1), (9, 1, 9), (14, 1, 14), (15, 2, 1), (20, 2, 6)])
+def test_a_loss_that_is_no_number_names_its_epoch_and_batch(
+    tmp_path: Path, at_batch: int, epoch: int, batch: int
+) -> None:
+    fit = make_fit(tmp_path, Poisoned(at_batch, "loss"), checkpoint_every_s=0.0)
+    with pytest.raises(MltoolError, match=rf"loss became (nan|inf) in epoch {epoch} at batch {batch};") as caught:
+        fit.run()
+    assert caught.value.exit_code == 1
+    assert "`lr=0.0002`" in str(caught.value.hint)
+    if epoch == 1:
+        assert caught.value.message.endswith("no checkpoint was due yet")
+    else:
+        assert caught.value.message.endswith("the last good checkpoint is kept")
+        assert checkpoint_is_finite(tmp_path)
+
+
+@pytest.mark.parametrize(("at_batch", "num_validation"), [(14, 0), (14, 40), (28, 0), (28, 40)])
+def test_a_last_step_that_spoils_the_weights_is_met_before_anything_is_kept(
+    tmp_path: Path, at_batch: int, num_validation: int
+) -> None:
+    """Its loss is a number, and no later loss would show what its gradient did."""
+    fit = make_fit(tmp_path, Poisoned(at_batch, "gradient"), num_validation=num_validation, checkpoint_every_s=100.0)
+    epoch = at_batch // 14
+    with pytest.raises(MltoolError, match=f"a weight became infinite or NaN in epoch {epoch} at batch 14"):
+        fit.run()
+    assert not (tmp_path / "checkpoint.safetensors").exists() or checkpoint_is_finite(tmp_path)
+
+
+def test_a_checkpoint_within_an_epoch_never_holds_spoiled_weights(tmp_path: Path) -> None:
+    # A batch of one sample: 231 batches are several blocks, each with a checkpoint; 128 is the last of the second.
+    fit = make_fit(tmp_path, Poisoned(128, "gradient"), batch_size=1, checkpoint_every_s=0.0)
+    with pytest.raises(MltoolError, match="a weight became infinite or NaN in epoch 1 at batch 128; the last good"):
+        fit.run()
+    assert checkpoint_is_finite(tmp_path)
+
+
+def test_a_learning_rate_that_is_far_too_high_ends_in_one_clear_error(tmp_path: Path) -> None:
+    class Cubes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = plain()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x) ** 3
+
+    with pytest.raises(MltoolError, match=r"became (nan|inf|infinite or NaN) in epoch \d+ at batch \d+") as caught:
+        make_fit(tmp_path, Cubes(), optimizer="sgd", lr=10.0, epochs=30).run()
+    assert caught.value.hint == "lower the learning rate, such as `lr=1`, or clip with `clip_norm=1`"
+
+
+def test_an_error_of_the_users_network_names_its_line(tmp_path: Path) -> None:
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = plain()
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                raise IndexError("there is no token 7")
+            return self.inner(x)
+
+    with pytest.raises(UserCodeError, match=r"training failed at .*raise IndexError.*there is no token 7"):
+        make_fit(tmp_path, Breaks()).run()
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_gives_the_signal_back(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    fit = make_fit(tmp_path)
+    said: list[str] = []
+    with (
+        events.subscribed(lambda event: said.append(event.text) if isinstance(event, events.Message) else None),
+        batch_hook(fit.network, lambda number: signal.raise_signal(signal.SIGINT) if number == 5 else None),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        fit.run()
+    assert said == ["stopped; `mltool train --resume` with the same config continues here"]
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_ends_at_the_next_batch(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path)
+    seen: list[int] = []
+
+    def press(number: int) -> None:
+        seen.append(number)
+        if number == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with batch_hook(fit.network, press), pytest.raises(KeyboardInterrupt):
+        fit.run()
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_checkpoint(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path)
+
+    def press_twice(number: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with batch_hook(fit.network, press_twice), pytest.raises(KeyboardInterrupt):
+        fit.run()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_ctrl_c_after_the_last_batch_still_stops(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path)
+    fit.on_epoch = lambda metrics: signal.raise_signal(signal.SIGINT) if metrics["epoch"] == 2 else None
+    with pytest.raises(KeyboardInterrupt):
+        fit.run()
+    resumed, whole = make_fit(tmp_path), make_fit(tmp_path / "whole")
+    with batch_hook(resumed.network, lambda number: pytest.fail("trained once more")):
+        history = resumed.run(resume=True)
+    assert without_seconds(history) == without_seconds(whole.run())
+    assert weights_digest(resumed.network) == weights_digest(whole.network)
+
+
+def test_a_run_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
+    fit, whole = make_fit(tmp_path), make_fit(tmp_path / "whole")
+    thread = threading.Thread(target=fit.run)
+    thread.start()
+    thread.join()
+    whole.run()
+    assert weights_digest(fit.network) == weights_digest(whole.network)
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_bfloat16_trains_with_float32_weights(tmp_path: Path, network: str) -> None:
+    fit, full = (make_fit(tmp_path / str(bf16), network, bf16=bf16, epochs=6, lr=0.01) for bf16 in (True, False))
+    seen: set[torch.dtype] = set()
+    handle = fit.network.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    history, expected = fit.run(), full.run()
+    handle.remove()
+    assert seen == {torch.bfloat16}
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+    assert history[-1]["train_loss"] == pytest.approx(expected[-1]["train_loss"], rel=0.2)
+    assert {value.dtype for value in fit.network.state_dict().values()} <= {torch.float32, torch.int64}
+
+
+def test_frozen_weights_stay_as_they_are(tmp_path: Path) -> None:
+    network = plain()
+    first = next(network.parameters())
+    first.requires_grad_(False)
+    before = first.detach().clone()
+    make_fit(tmp_path, network, clip_norm=1.0).run()
+    assert torch.equal(first, before)
+
+
+def test_evaluation_is_the_mean_over_samples_whatever_the_chunks_and_leaves_the_mode(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, "mlp")
+    fit.network.train()
+    feed = class_feed(1500, (13,), seed=9)  # two chunks of different sizes
+    outputs, loss = evaluate(fit, feed)
+    assert fit.network.training
+    fit.network.eval()
+    with torch.no_grad():
+        logits_NC = fit.network(feed.inputs[0])
+    np.testing.assert_allclose(outputs["logits"], logits_NC.numpy(), atol=1e-5)
+    assert loss == pytest.approx(float(F.cross_entropy(logits_NC, feed.target)), abs=1e-6)

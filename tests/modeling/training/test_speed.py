@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from fit_testing import cnn, make_fit, mlp, plain, weights_digest
+from torch import Tensor, nn
+
+from mltool.core import host
+from mltool.core.errors import ConfigError, UserCodeError
+from mltool.modeling.config import TrainConfig
+from mltool.modeling.training.feed import MemoryFeed
+from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, macs_a_sample, threads_for
+
+
+def feed_of(*shape: int) -> MemoryFeed:
+    return MemoryFeed([torch.zeros(20, *shape)], torch.zeros(20, dtype=torch.int64))
+
+
+def test_multiplications_are_those_of_the_layers() -> None:
+    assert macs_a_sample(plain(), feed_of(13)) == 13 * 16 + 16 * 3
+    assert macs_a_sample(mlp(), feed_of(13)) == 13 * 37 + 37 * 37 + 37 * 3
+    convolutions = 36 * 9 * (1 * 9) + 16 * 17 * (9 * 9)
+    assert macs_a_sample(cnn(), feed_of(1, 6, 6)) == convolutions + 17 * 16 * 3
+    grouped = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    assert macs_a_sample(grouped, feed_of(8, 4, 4)) == 16 * 8 * 9
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    network = mlp().train()
+    before = weights_digest(network)
+    macs_a_sample(network, feed_of(13))
+    assert network.training
+    assert weights_digest(network) == before
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_network_that_fails_is_the_users_error_and_keeps_no_hooks() -> None:
+    network = nn.Sequential(nn.Linear(13, 4), nn.Linear(5, 3))
+    with pytest.raises(UserCodeError, match="shapes cannot be multiplied"):
+        macs_a_sample(network, feed_of(13))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_small_networks_get_one_thread_and_large_ones_all_cores() -> None:
+    assert threads_for(mlp(), feed_of(13), 64) == 1
+    large = nn.Linear(4096, 1024)
+    assert threads_for(large, feed_of(4096), 256) == host.num_cores()
+    assert threads_for(large, feed_of(4096), 1) == 1
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert device_for("cpu") == torch.device("cpu")
+    assert device_for("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    missing = [
+        name for name, module in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if not module.is_available()
+    ]
+    for name in missing:
+        with pytest.raises(ConfigError, match=f"`train.device={name}`: torch .* finds no such device here"):
+            device_for(name)
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_the_trial_of_both_precisions_changes_nothing(tmp_path: Path, network: str) -> None:
+    fit = make_fit(tmp_path, network)
+    before, state = weights_digest(fit.network), torch.get_rng_state()
+    decided = fastest_precision(fit.network, fit.task, fit.train, TrainConfig(precision="auto"), threads=1)
+    assert isinstance(decided, bool)
+    assert weights_digest(fit.network) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == 1
+    assert all(weight.grad is None for weight in fit.network.parameters())
+
+
+def test_a_precision_that_is_given_is_not_tried() -> None:
+    class Never(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise AssertionError
+
+    fit_task = None
+    for precision, wanted in (("bf16", True), ("fp32", False)):
+        config = TrainConfig(precision=precision)
+        assert fastest_precision(Never(), fit_task, feed_of(3), config, 1) is wanted  # type: ignore[arg-type]
+
+
+def test_the_trial_takes_what_is_clearly_faster(tmp_path: Path) -> None:
+    import time
+
+    class Sleeps(nn.Module):
+        """A network that is 4 ms slower in one precision: what a processor without that precision looks like."""
+
+        def __init__(self, in_bf16: bool) -> None:
+            super().__init__()
+            self.inner, self.in_bf16 = plain(), in_bf16
+
+        def forward(self, x: Tensor) -> Tensor:
+            answer = self.inner(x)
+            if (answer.dtype == torch.bfloat16) == self.in_bf16:
+                time.sleep(0.004)
+            return answer
+
+    for slow_in_bf16 in (True, False):
+        fit = make_fit(tmp_path, Sleeps(slow_in_bf16))
+        wanted = not slow_in_bf16
+        assert fastest_precision(fit.network, fit.task, fit.train, TrainConfig(precision="auto"), 1) is wanted
+
+
+def test_channels_last_weights_give_the_same_answers() -> None:
+    network, inputs = cnn().eval(), torch.randn(3, 1, 6, 6)
+    expected = network(inputs)
+    laid_out = as_channels_last(network)
+    assert not laid_out[3].weight.is_contiguous()
+    torch.testing.assert_close(laid_out(inputs), expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mltool.artifacts.checks import Check, CheckStatus
+from mltool.datasets.schema import TensorSpec
+from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
+from mltool.runtimes.runner import Signature
+from mltool.runtimes.samples import SAMPLES, Samples
+from mltool.runtimes.verify import CHECK_IDS, Limits, relative_error, verify, verify_in_fresh_process
+
+# A classifier written by hand: x [N,4] @ weight [4,3], then softmax. Its answers are computed with numpy, so a graph
+# is never held against itself.
+
+RNG = np.random.default_rng(0)
+WEIGHT = RNG.normal(size=(4, 3)).astype(np.float32)
+X = RNG.normal(size=(64, 4)).astype(np.float32)
+SIGNATURE = Signature(
+    (TensorSpec("x", "float32", (4,)),),
+    (TensorSpec("logits", "float32", (3,)), TensorSpec("probabilities", "float32", (3,))),
+)
+
+
+def expected(weight: np.ndarray = WEIGHT) -> dict[str, np.ndarray]:
+    logits = X @ weight
+    return {"logits": logits, "probabilities": np.exp(logits) / np.exp(logits).sum(1, keepdims=True)}
+
+
+def graph(weight: np.ndarray = WEIGHT, *between: onnx.NodeProto, **constants: np.ndarray) -> bytes:
+    """The graph, with nodes put between `product` and `logits`; the last of them must give `logits`."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "weight"], ["product"]),
+        *(between or [helper.make_node("Identity", ["product"], ["logits"])]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("logits", "probabilities")],
+        [numpy_helper.from_array(array, name) for name, array in {"weight": weight, **constants}.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def samples(outputs: dict[str, np.ndarray] | None = None, labelled: bool = True) -> Samples:
+    outputs = outputs or expected()
+    return Samples({"x": X}, outputs, expected()["logits"].argmax(1) if labelled else None)
+
+
+def checked(graph_bytes: bytes, given: Samples | None = None, **limits: float) -> dict[str, Check]:
+    runner = OnnxRuntimeRunner(graph_bytes, SIGNATURE, threads=1)
+    return {check.id: check for check in verify(runner, given or samples(), Limits(**limits))}
+
+
+def failed(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if check.status is CheckStatus.failed}
+
+
+def test_a_right_graph_passes_every_check() -> None:
+    checks = checked(graph())
+    assert tuple(checks) == CHECK_IDS
+    assert {check.status for check in checks.values()} == {CheckStatus.passed}
+    assert checks["batch_sizes"].detail == "1, 2, 5 and 64"
+    assert checks["relative_error"].value < 1e-6
+    assert checks["class_agreement"].value == 1.0
+    assert checks["task_metric_drop"].value == 0.0
+
+
+def test_a_weight_that_was_changed_is_noticed() -> None:
+    weight = WEIGHT.copy()
+    weight[2, 1] += 0.01
+    checks = checked(graph(weight))
+    assert failed(checks) == {"relative_error"}
+    assert 1e-3 < checks["relative_error"].value < 1e-1
+
+
+def test_weights_of_another_network_fail_agreement_and_metric_too() -> None:
+    checks = checked(graph(-WEIGHT))
+    assert failed(checks) == {"relative_error", "class_agreement", "task_metric_drop"}
+    assert checks["class_agreement"].value < 0.5
+    assert checks["class_agreement"].detail.startswith("margins of the flipped: ")
+    assert checks["task_metric_drop"].detail == "accuracy 1.0000"
+
+
+def test_a_change_of_one_class_in_a_thousand_is_seen_as_such() -> None:
+    outputs = {name: array.copy() for name, array in expected().items()}
+    outputs["probabilities"][7] = np.roll(outputs["probabilities"][7], 1)
+    checks = checked(graph(), samples(outputs), relative_error=10.0)
+    assert checks["class_agreement"].value == pytest.approx(63 / 64)
+    assert failed(checks) == {"class_agreement"}
+    assert not failed(checked(graph(), samples(outputs), relative_error=10.0, class_agreement=0.98))
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        helper.make_node("Sub", ["product", "mean"], ["logits"]),  # a batch norm left in training mode
+        helper.make_node("Mul", ["product", "mean"], ["logits"]),
+    ],
+    ids=["minus the batch's mean", "times the batch's mean"],
+)
+def test_a_graph_whose_answers_depend_on_the_rest_of_the_batch_is_refused(mixing: onnx.NodeProto) -> None:
+    mean = helper.make_node("ReduceMean", ["product", "axis"], ["mean"], keepdims=1)
+    mixed = graph(WEIGHT, mean, mixing, axis=np.array([0]))
+    runner = OnnxRuntimeRunner(mixed, SIGNATURE, threads=1)
+    own_answers = runner.run({"x": X})
+    checks = checked(mixed, samples(own_answers))
+    assert failed(checks) == {"batch_sizes"}, "held against its own answers only the batch sizes can tell"
+    assert checks["batch_sizes"].detail == "a batch of 1 gives other values of `logits`"
+
+
+def test_a_graph_that_ignores_the_batch_is_refused() -> None:
+    always_two = helper.make_node("Slice", ["product", "from", "to", "axis"], ["logits"])
+    constants = {"from": np.array([0]), "to": np.array([2]), "axis": np.array([0])}
+    checks = checked(graph(WEIGHT, always_two, **constants))
+    assert checks["batch_sizes"].detail == "a batch of 5 gives 2 rows of `logits`"
+    assert failed(checks) == {"batch_sizes", "relative_error", "class_agreement"}
+    assert checks["class_agreement"].detail == "2 answers for 64 samples"
+
+
+def test_a_batch_size_baked_into_a_shape_is_refused() -> None:
+    reshape = helper.make_node("Reshape", ["product", "shape"], ["logits"])
+    checks = checked(graph(WEIGHT, reshape, shape=np.array([2, 3])))
+    assert failed(checks) == {"batch_sizes"}
+    assert "ONNX Runtime cannot run this input" in checks["batch_sizes"].detail
+    assert {check.status for name, check in checks.items() if name != "batch_sizes"} == {CheckStatus.not_run}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_not_finite_fail(value: float) -> None:
+    weight = WEIGHT.copy()
+    weight[0, 0] = value
+    checks = checked(graph(weight))
+    assert {"finite", "relative_error"} <= failed(checks)
+    assert checks["finite"].detail == "logits, probabilities"
+    with np.errstate(invalid="ignore"):
+        as_bad = checked(graph(weight), samples(expected(weight)))
+    assert as_bad["finite"].detail == "logits, probabilities; the eager network's answers are not finite either"
+
+
+def test_without_labels_the_metric_is_not_run_and_agreement_still_is() -> None:
+    checks = checked(graph(), samples(labelled=False))
+    assert checks["task_metric_drop"].status is CheckStatus.not_run
+    assert checks["class_agreement"].status is CheckStatus.passed
+
+
+def regression(shift: float, scale: float = 1.0) -> dict[str, Check]:
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axis"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], ["prediction"]),
+    ]
+    constants = {"axis": np.array([1]), "shift": np.float32(shift), "scale": np.float32(scale)}
+    made = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch"])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    signature = Signature(SIGNATURE.inputs, (TensorSpec("prediction", "float32", ()),))
+    runner = OnnxRuntimeRunner(model.SerializeToString(), signature, threads=1)
+    given = Samples({"x": X}, {"prediction": X.sum(1)}, X.sum(1))
+    return {check.id: check for check in verify(runner, given, Limits())}
+
+
+def test_a_regression_is_held_against_its_r2_and_has_no_classes() -> None:
+    right, wrong = regression(0.0), regression(0.0, scale=0.5)
+    assert not failed(right)
+    assert right["class_agreement"].status is CheckStatus.not_run
+    assert failed(wrong) == {"relative_error", "task_metric_drop"}
+    assert wrong["task_metric_drop"].detail == "r2 1.0000"
+    assert wrong["task_metric_drop"].value == pytest.approx(0.25, abs=0.05)
+
+
+def custom(output: str, expected_array: np.ndarray, op: str, target: np.ndarray, **attributes: Any) -> dict[str, Check]:
+    """A graph of one operation on x, whose only output has any name."""
+    dtype = helper.np_dtype_to_tensor_dtype(expected_array.dtype)
+    made = helper.make_graph(
+        [helper.make_node(op, ["x"], [output], **attributes)],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info(output, dtype, None)],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    spec = TensorSpec(output, str(expected_array.dtype), expected_array.shape[1:])
+    runner = OnnxRuntimeRunner(model.SerializeToString(), Signature(SIGNATURE.inputs, (spec,)), threads=1)
+    return {c.id: c for c in verify(runner, Samples({"x": X}, {output: expected_array}, target), Limits())}
+
+
+def test_whole_number_outputs_are_compared_too() -> None:
+    right = custom("mask", X.argmax(1), "ArgMax", X, axis=1, keepdims=0)
+    wrong = custom("mask", X.argmin(1), "ArgMax", X, axis=1, keepdims=0)
+    assert not failed(right)
+    assert right["class_agreement"].value == 1.0
+    assert failed(wrong) == {"class_agreement"}
+
+
+def test_a_custom_output_that_is_only_called_probabilities_is_not_measured_as_such() -> None:
+    sigmoid = 1 / (1 + np.exp(-X))
+    checks = custom("probabilities", sigmoid, "Sigmoid", np.ones_like(X))
+    assert not failed(checks)
+    assert checks["task_metric_drop"].detail == "a custom task has no metric that every host can compute"
+
+
+def test_an_error_is_relative_to_the_largest_value_and_shapes_must_agree() -> None:
+    assert relative_error(np.array([100.0, 0.001]), np.array([100.0, 0.002])) == pytest.approx(1e-5)
+    assert relative_error(np.zeros((2, 1)), np.zeros(2)) == np.inf
+    assert relative_error(np.zeros(0), np.zeros(0)) == 0.0
+    assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))
+
+
+# In a fresh process ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    def make(graph_bytes: bytes, given: Samples | None = None) -> Path:
+        (tmp_path / GRAPH).write_bytes(graph_bytes)
+        (given or samples()).save(tmp_path / SAMPLES)
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def startup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Code that every new interpreter runs before anything else."""
+
+    def write(code: str) -> Path:
+        (tmp_path / "startup").mkdir()
+        path = tmp_path / "startup" / "sitecustomize.py"
+        path.write_text(code)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path.parent), os.environ.get("PYTHONPATH", "")]))
+        return path.parent
+
+    return write
+
+
+def test_a_graph_is_verified_in_another_process_without_torch(
+    folder: Callable[..., Path], startup: Callable[[str], Path]
+) -> None:
+    seen = startup(
+        "import atexit, os, pathlib, sys\n"
+        "if '-m' in sys.orig_argv and 'mltool.runtimes.verify' in sys.orig_argv:\n"
+        "    trace = pathlib.Path(__file__).parent\n"
+        "    atexit.register(lambda: (trace / f'{os.getpid()}.txt').write_text(' '.join(sys.modules)))\n"
+    )
+    checks = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    assert [check.id for check in checks] == ["fresh_process", *CHECK_IDS]
+    assert {check.status for check in checks} == {CheckStatus.passed}
+    (trace,) = seen.glob("*.txt")
+    assert int(trace.stem) != os.getpid()
+    assert not {"torch", "scipy", "onnx", "pyarrow"} & set(trace.read_text().split())
+
+
+def test_a_wrong_graph_fails_in_the_fresh_process_too(folder: Callable[..., Path]) -> None:
+    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE)
+    assert failed({check.id: check for check in checks}) == {"relative_error", "class_agreement", "task_metric_drop"}
+
+
+def test_limits_reach_the_fresh_process(folder: Callable[..., Path]) -> None:
+    loose = Limits(relative_error=10.0, class_agreement=0.0, task_metric_drop=1.0)
+    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, loose)
+    assert not failed({check.id: check for check in checks})
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", graph()[:-60]])
+def test_a_graph_that_does_not_load_fails_and_the_rest_is_not_run(content: bytes, folder: Callable[..., Path]) -> None:
+    first, *rest = verify_in_fresh_process(folder(content), SIGNATURE)
+    assert (first.id, first.status) == ("fresh_process", CheckStatus.failed)
+    assert first.detail.startswith("ONNX Runtime cannot load the graph: ")
+    assert [(check.id, check.status) for check in rest] == [(name, CheckStatus.not_run) for name in CHECK_IDS]
+
+
+def test_samples_that_cannot_be_read_fail_as_well(folder: Callable[..., Path]) -> None:
+    path = folder(graph())
+    (path / SAMPLES).write_bytes((path / SAMPLES).read_bytes()[:100])
+    first, *_ = verify_in_fresh_process(path, SIGNATURE)
+    assert first.status is CheckStatus.failed
+    assert "samples.npz` cannot be read" in first.detail
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_process_that_crashes_is_a_failed_check(folder: Callable[..., Path], startup: Callable[[str], Path]) -> None:
+    startup(
+        "import os, signal, sys\nif 'mltool.runtimes.verify' in sys.orig_argv: os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    first, *rest = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    assert first == Check.failed("fresh_process", "the process ended with -11")
+    assert {check.status for check in rest} == {CheckStatus.not_run}
+
+
+def test_a_process_that_raises_shows_its_last_line(folder: Callable[..., Path]) -> None:
+    path = folder(graph())
+    (path / SAMPLES).unlink()
+    np.savez(path / SAMPLES, **{"input.x": X, "output.nothing": X})
+    first, *_ = verify_in_fresh_process(path, SIGNATURE)
+    assert first == Check.failed("fresh_process", "KeyError: 'nothing'")
+
+
+def test_a_graph_that_takes_too_long_is_a_failed_check(
+    folder: Callable[..., Path], startup: Callable[[str], Path]
+) -> None:
+    startup("import sys, time\nif 'mltool.runtimes.verify' in sys.orig_argv: time.sleep(60)")
+    first, *_ = verify_in_fresh_process(folder(graph()), SIGNATURE, timeout_s=0.5)
+    assert first == Check.failed("fresh_process", "the graph took longer than 0.5 s")
+
+
+@pytest.mark.parametrize("name", ["queue.py", "numpy.py", "onnxruntime.py"])
+def test_a_file_of_the_project_does_not_take_the_place_of_a_library(
+    name: str, folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / name).write_text("raise RuntimeError('the project, not the library')\n")
+    monkeypatch.chdir(project)
+    checks = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    assert {check.status for check in checks} == {CheckStatus.passed}

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mltool
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store, open_store
+from mltool.core.errors import ArtifactError, ConfigError, DataError
+from mltool.verbs import Model
+
+pytestmark = pytest.mark.xdist_group("corn")
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_the_test_split_is_measured_as_the_eager_network_would_be(corn_model: Model, corn: Any) -> None:
+    evaluation = mltool.evaluate("corn")
+    right = corn.eager_probabilities(corn.images[500:]).argmax(1) == corn.labels[500:].numpy()
+    assert (evaluation.model, evaluation.split, evaluation.num_samples) == ("corn@1", "test", 200)
+    assert evaluation.metrics["accuracy"] == pytest.approx(right.mean())
+    assert dict(evaluation.metrics) == pytest.approx(dict(corn_model.metrics), rel=1e-5)
+    assert set(evaluation.intervals) == set(evaluation.metrics)
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_each_split_has_its_own_rows(corn_model: Model) -> None:
+    sizes = {split: corn_model.evaluate(split=split).num_samples for split in ("train", "validation", "test")}
+    assert sizes == {"train": 425, "validation": 75, "test": 200}
+    with pytest.raises(ConfigError, match="`split` must be one of"):
+        corn_model.evaluate(split="dev")
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_a_higher_level_of_confidence_widens_the_intervals(corn_model: Model) -> None:
+    narrow, wide = (corn_model.evaluate(confidence=level).intervals["accuracy"] for level in (0.5, 0.99))
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_the_size_of_a_batch_changes_no_metric(corn_model: Model) -> None:
+    one, other = (corn_model.evaluate(batch_size=size).metrics for size in (7, 200))
+    assert dict(one) == pytest.approx(dict(other), rel=1e-5)
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_an_evaluation_is_plain_json(corn_model: Model) -> None:
+    body = json.loads(json.dumps(corn_model.evaluate().to_json()))
+    assert list(body) == ["model", "split", "num_samples", "metrics", "intervals", "confidence"]
+    low, high = body["intervals"]["accuracy"]
+    assert 0 < low < body["metrics"]["accuracy"] < high < 1
+
+
+@pytest.mark.usefixtures("corn_model")
+def test_without_its_dataset_a_model_cannot_be_evaluated(corn_model: Model, store: Store) -> None:
+    with pytest.raises(ArtifactError, match="the dataset `data@1` of `corn@1` is not usable") as caught:
+        corn_model.evaluate()
+    assert "mltool data add" in str(caught.value.hint)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_split_without_rows_is_refused() -> None:
+    images = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    np.savez("data.npz", train_inputs=images, train_labels=np.arange(40) % 2)
+    options = ("data.validation_fraction=0.2", "data.test_fraction=0", "model.args.hidden=4")
+    model = mltool.train("data.source=data.npz", *options, epochs=1, batch_size=8, name="untested")
+    assert model.manifest.facts["metrics_split"] == "validation"
+    with pytest.raises(DataError, match="has no rows in its split `test`"):
+        model.evaluate()
+    assert open_store().find("untested", ArtifactKind.model).digest == model.digest

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mltool
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+from mltool.core import events
+from mltool.core.errors import ArtifactError, ConfigError, MltoolError
+
+STOPPING = """
+    import os
+    import signal
+
+    import torch
+    from torch import nn
+
+    SEEN = []
+
+    class Net(nn.Module):
+        \"\"\"Presses Ctrl-C in the batch that the environment names.\"\"\"
+
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+        def forward(self, image):
+            if self.training:
+                SEEN.append(torch.is_autocast_enabled("cpu"))
+                if len(SEEN) == int(os.environ.get("STOP_AT", 0)):
+                    signal.raise_signal(signal.SIGINT)
+            return self.layers(image)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty project as the current folder; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLTOOL_HOME", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def store(project: Path) -> Store:
+    return Store(project / ".mltool")
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    texts: list[str] = []
+    with events.subscribed(lambda event: texts.append(event.text) if isinstance(event, events.Message) else None):
+        yield texts
+
+
+def write(project: Path, name: str, text: str) -> str:
+    (project / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+    importlib.invalidate_caches()
+    return f"model.target={name}:Net"
+
+
+def stop(monkeypatch: pytest.MonkeyPatch, at_batch: int, *overrides: str, resume: bool = False) -> Any:
+    """Train until Ctrl-C, and return the user's module."""
+    monkeypatch.setenv("STOP_AT", str(at_batch))
+    if "stopping" in sys.modules:
+        sys.modules["stopping"].SEEN.clear()
+    with pytest.raises(KeyboardInterrupt):
+        mltool.train(*overrides, resume=resume)
+    return sys.modules["stopping"]
+
+
+def run_folder(store: Store) -> Path:
+    (folder,) = store.runs.iterdir()
+    return folder
+
+
+def models(store: Store) -> list[Path]:
+    return [path for path, _ in store.manifests(ArtifactKind.model)]
+
+
+def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(project: Path, store: Store, said: list[str]) -> None:
+    """Asked to resume where nothing was stopped, it says so and starts."""
+    target = write(
+        project,
+        "tied",
+        """
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self, width=64):
+                super().__init__()
+                self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+                self.second.weight = self.first.weight
+                self.last = nn.Linear(width, 10)
+
+            def forward(self, image):
+                return self.last(self.second(self.first(image.flatten(1)).relu()).relu())
+        """,
+    )
+    model = mltool.train(target, "epochs=2", "name=tied", resume=True)
+    assert "there is no unfinished run with this config; starting a new one" in said
+    assert model.ref == "tied@1"
+    assert {check.id: check.status for check in model.checks}["relative_error"] == "passed"
+
+    from safetensors.numpy import load_file
+
+    weights = load_file(model.path / "weights.safetensors")
+    assert (weights["network.first.weight"] == weights["network.second.weight"]).all()
+    assert model.manifest.weights_digest == model.manifest.files["weights.safetensors"].sha256
+    run = run_folder(store)
+    assert model.manifest.facts["run"] == run.name
+    assert json.loads((run / "run.json").read_text())["artifact"] == model.digest
+    assert not (run / "checkpoint.safetensors").exists()
+    lines = (run / "history.jsonl").read_text().splitlines()
+    assert (model.path / "history.jsonl").read_text().splitlines() == lines
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+    said.clear()
+    again = mltool.train(target, "epochs=2", "name=tied", resume=True)
+    assert said == [f"already complete: `{model.digest}`"]
+    assert (again.digest, again.ref, len(models(store))) == (model.digest, "tied@1", 1)
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    target = write(project, "stopping", STOPPING)
+    stop(monkeypatch, 5, target, "epochs=3")
+    assert said[-1] == "stopped; `mltool train --resume` with the same config continues here"
+    assert models(store) == []
+    path = run_folder(store) / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ArtifactError, match="cannot be used") as caught:
+        mltool.train(target, "epochs=3", resume=True)
+    assert caught.value.exit_code == 3
+    assert f"resuming run {run_folder(store).name}" in said
+    assert path.exists()
+
+
+def test_a_precision_that_was_measured_once_is_kept_for_the_resumed_run(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = write(project, "stopping", STOPPING)
+    module = stop(monkeypatch, 40, target, "epochs=9", "precision=auto")  # the trial of both takes 16 batches
+    run = run_folder(store) / "run.json"
+    decided = json.loads(run.read_text())
+    assert decided["memory"]["bf16"] in (True, False)
+    assert module.SEEN[-1] is decided["memory"]["bf16"]
+    # What another machine may have measured: the resumed run does not ask again.
+    flipped = not decided["memory"]["bf16"]
+    run.write_text(json.dumps({**decided, "memory": {"bf16": flipped}}))
+    module = stop(monkeypatch, 3, target, "epochs=9", "precision=auto", resume=True)
+    assert [flipped] * 3 == module.SEEN
+
+
+def test_training_gives_the_threads_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        stop(monkeypatch, 2, write(project, "stopping", STOPPING), "threads=1")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_loss_that_is_no_number_leaves_no_model(project: Path, store: Store) -> None:
+    target = write(
+        project,
+        "poisoned",
+        """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers, self.count = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), 0
+
+            def forward(self, image):
+                self.count += self.training
+                return self.layers(image) / (0.0 if self.count == 7 else 1.0)
+        """,
+    )
+    with pytest.raises(MltoolError, match=r"the loss became (nan|inf) in epoch 1 at batch 7; no checkpoint was due"):
+        mltool.train(target, "epochs=3")
+    assert models(store) == []
+    assert not list(store.staging.iterdir())
+    assert store.refs.names(ArtifactKind.model) == []
+
+
+def test_a_batch_larger_than_the_data_is_refused_and_leaves_no_model(project: Path, store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"`train.batch_size=5000` is larger than the training split, which has 1168"):
+        mltool.train("batch_size=5000")
+    assert models(store) == []
+
+
+def test_the_dataset_of_a_model_knows_its_commit(project: Path, store: Store) -> None:
+    from mltool.datasets.config import DataConfig
+    from mltool.modeling.sources import open_dataset
+
+    rows = "\n".join(f"{row},{row % 5},{'cat' if row % 2 else 'dog'}" for row in range(60))
+    (project / "pets.csv").write_text(f"weight,age,species\n{rows}\n")
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.email=a@example.org", "-c", "user.name=A", "commit", "-q", "-m", "data"],
+    ):
+        subprocess.run(["git", *arguments], cwd=project, check=True)
+    (project / "pets.csv.dvc").write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: pets.csv\n")
+    facts = open_dataset(DataConfig(source="pets.csv"), store).artifact.manifest.facts
+    assert len(facts["git_commit"]) == 40
+    assert facts["git_dirty"] is False
+    assert (facts["dvc_file"], facts["dvc_md5"]) == ("pets.csv.dvc", "0123456789abcdef0123456789abcdef")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is of POSIX")
+def test_a_disk_that_is_full_while_training_is_one_clear_line(project: Path, store: Store) -> None:
+    # The columns of the digits fit into 150 kB a file; the first checkpoint does not.
+    code = textwrap.dedent(
+        """
+        import resource, sys
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+        from mltool.cli.app import run
+        sys.exit(run(["train", "epochs=2", "batch_size=64"]))
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "a file grew over the limit of the system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "failed unexpectedly" not in done.stderr
+    assert models(store) == []
+    assert [path.name for path in run_folder(store).iterdir() if "checkpoint" in path.name] == []

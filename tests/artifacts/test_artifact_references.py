@@ -168,12 +168,12 @@ def test_a_usual_name_is_accepted(store: Store, name: str) -> None:
         "[]",
         "{}",
         "<<<<<<< HEAD\n{}",
-        '{"versions": 3}',
-        '{"versions": [3]}',
-        '{"versions": [{"version": 1}]}',
-        '{"versions": [{"version": "1", "digest": "ab", "created_utc": ""}]}',
-        '{"versions": [{"version": 1, "digest": 7, "created_utc": ""}]}',
-        '{"versions": [{"version": 1, "digest": "ab", "created_utc": null}]}',
+        '{"last": 1, "versions": 3}',
+        '{"last": 1, "versions": [3]}',
+        '{"last": 1, "versions": [{"version": 1}]}',
+        '{"last": 1, "versions": [{"version": "1", "digest": "ab", "created_utc": ""}]}',
+        '{"last": 1, "versions": [{"version": 1, "digest": 7, "created_utc": ""}]}',
+        '{"last": 1, "versions": [{"version": 1, "digest": "ab", "created_utc": null}]}',
     ],
 )
 def test_a_damaged_pointer_file_is_refused_and_never_overwritten(store: Store, content: str) -> None:
@@ -192,7 +192,7 @@ def test_a_damaged_pointer_file_is_refused_and_never_overwritten(store: Store, c
 def test_versions_go_on_after_the_newest_one_in_a_merged_file(store: Store, three: list[Artifact]) -> None:
     pointer = store.refs.folder / "model" / "digits.json"
     versions = store.refs.versions(MODEL, "digits")
-    store.refs._write(pointer, [versions[2], versions[0]])
+    store.refs._write(pointer, 1, [versions[2], versions[0]])
     assert commit(store, config={"version": 4}).ref == "digits@4"
 
 
@@ -218,3 +218,14 @@ def test_the_store_is_the_project_s_unless_the_environment_says_otherwise(
     assert open_store().root == tmp_path.resolve() / ".mltool"
     monkeypatch.setenv("MLTOOL_HOME", f"..{os.sep}big")
     assert open_store().root == tmp_path.resolve() / "big"
+
+
+def test_the_number_of_a_removed_version_is_never_given_again(store: Store, three: list[Artifact]) -> None:
+    store.remove(three[2])
+    assert commit(store, "digits", files={"weights.bin": b"another"}).ref == "digits@4"
+
+
+def test_a_name_without_versions_is_not_listed(store: Store, three: list[Artifact]) -> None:
+    for artifact in three:
+        store.remove(artifact)
+    assert store.refs.names(MODEL) == []

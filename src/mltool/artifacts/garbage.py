@@ -8,8 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.manifest import ArtifactKind, LaterVersionError, Manifest
 from mltool.artifacts.store import Store
+from mltool.core.errors import ArtifactError
 
 
 def garbage(store: Store) -> list[Path]:
@@ -32,8 +33,20 @@ def garbage(store: Store) -> list[Path]:
         and not (manifest.kind is ArtifactKind.attestation and manifest.config.get("subject") in kept)
     ]
     readable = {path for path, _ in manifests.values()}
-    unreadable = [path for path in store.artifacts.glob("*") if path.is_dir() and path not in readable]
+    unreadable = [
+        p for p in store.artifacts.glob("*") if p.is_dir() and p not in readable and not _is_of_later_version(p)
+    ]
     return dead + sorted([*unnamed, *unreadable])
+
+
+def _is_of_later_version(path: Path) -> bool:
+    try:
+        Manifest.read(path)
+    except LaterVersionError:
+        return True
+    except ArtifactError:
+        return False
+    return False
 
 
 def collect(garbage: Iterable[Path]) -> int:

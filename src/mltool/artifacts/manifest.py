@@ -19,6 +19,10 @@ MANIFEST = "artifact.json"
 SCHEMA_VERSION = 1
 
 
+class LaterVersionError(ArtifactError):
+    """The artifact may be sound, but this mltool cannot tell."""
+
+
 class ArtifactKind(StrEnum):
     dataset = "dataset"
     model = "model"
@@ -104,7 +108,7 @@ class Manifest:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error}") from error
         if version != SCHEMA_VERSION:
-            raise ArtifactError(f"`{folder}` has schema version `{version}`", hint="upgrade mltool to read it")
+            raise LaterVersionError(f"`{folder}` has schema version `{version}`", hint="upgrade mltool to read it")
         try:
             as_written = json_text(data).encode()  # a second entry of the same name would not change the seal
             seal = data.pop("seal")

@@ -56,21 +56,30 @@ class References:
         Raises:
             ArtifactError: The pointer file is damaged.
         """
+        return self._read(kind, name)[1]
+
+    def _read(self, kind: ArtifactKind, name: str) -> tuple[int, list[Version]]:
+        """The highest number that was ever given, and the versions that are left."""
         path = self._path(kind, name)
         try:
             data = json.loads(path.read_bytes())
             versions = [Version(**entry) for entry in data["versions"]]
+            last = data["last"]
         except FileNotFoundError:
-            return []
+            return 0, []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"`{path}` is damaged: {error}", hint=_RESTORE) from error
         typed = ((v.version, v.digest, v.created_utc) for v in versions)
-        if not all(isinstance(n, int) and isinstance(d, str) and isinstance(c, str) for n, d, c in typed):
+        whole = all(isinstance(n, int) and isinstance(d, str) and isinstance(c, str) for n, d, c in typed)
+        if not whole or not isinstance(last, int):
             raise ArtifactError(f"`{path}` is damaged: a version is not a number, a digest and a time", hint=_RESTORE)
-        return versions
+        # Two branches of a repository may have been merged by hand: the highest number counts, wherever it stands.
+        return max([last, *(version.version for version in versions)]), versions
 
     def names(self, kind: ArtifactKind) -> list[str]:
-        return sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
+        """The names that have a version left, sorted."""
+        stems = sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
+        return [name for name in stems if self.versions(kind, name)]
 
     def all(self, kind: ArtifactKind) -> Iterator[tuple[str, Version]]:
         """Every `name@N` of a kind with its version, by name and then by age."""
@@ -88,16 +97,15 @@ class References:
         path = self._path(kind, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            versions = self.versions(kind, name)
+            last, versions = self._read(kind, name)
             for version in versions:
                 if version.digest == digest:
                     return f"{name}@{version.version}"
-            number = max((version.version for version in versions), default=0) + 1
-            self._write(path, [*versions, Version(number, digest, created_utc)])
-        return f"{name}@{number}"
+            self._write(path, last + 1, [*versions, Version(last + 1, digest, created_utc)])
+        return f"{name}@{last + 1}"
 
     def remove(self, kind: ArtifactKind, digest: str) -> list[str]:
-        """Take every name from a digest and return those it had.
+        """Take every name from a digest and return those it had; their numbers are never given again.
 
         Raises:
             ArtifactError: Another process holds the names for more than a minute.
@@ -105,13 +113,11 @@ class References:
         removed = []
         with self._locked():
             for name in self.names(kind):
-                versions = self.versions(kind, name)
+                last, versions = self._read(kind, name)
                 kept = [version for version in versions if version.digest != digest]
                 removed += [f"{name}@{v.version}" for v in versions if v.digest == digest]
-                if kept:
-                    self._write(self._path(kind, name), kept)
-                elif versions:
-                    self._path(kind, name).unlink()
+                if len(kept) < len(versions):
+                    self._write(self._path(kind, name), last, kept)
         return removed
 
     @contextmanager
@@ -128,5 +134,5 @@ class References:
         return self.folder / kind.value / f"{name}.json"
 
     @staticmethod
-    def _write(path: Path, versions: list[Version]) -> None:
-        write_json(path, {"versions": [asdict(version) for version in versions]})
+    def _write(path: Path, last: int, versions: list[Version]) -> None:
+        write_json(path, {"last": last, "versions": [asdict(version) for version in versions]})

@@ -274,6 +274,6 @@ def test_data_from_the_users_own_callable_needs_no_file(write: Write, project: P
 def test_keywords_and_overrides_are_the_same_config(write: Write) -> None:
     write("table.csv", "a,b,y\n" + "".join(f"{i % 7},{i * 37 % 11},{'pq'[i % 2]}\n" for i in range(80)))
     nested: dict[str, Any] = {"data": {"source": "table.csv"}, "model": {"args": {"hidden": 4}}}
-    first = mltool.train(epochs=1, name="same", **nested)
-    again = mltool.train("data.source=table.csv", "model.args.hidden=4", "epochs=1", "name=same")
+    first = mltool.train(epochs=1, batch_size=16, name="same", **nested)
+    again = mltool.train("data.source=table.csv", "model.args.hidden=4", "epochs=1", "batch_size=16", "name=same")
     assert (first.digest, again.ref) == (again.digest, "same@1")

@@ -93,12 +93,6 @@ def test_an_artifact_without_a_readable_manifest_is_garbage(store: Store, conten
     assert named.path.is_dir()
 
 
-def test_an_artifact_without_a_readable_manifest_is_garbage(store: Store) -> None:
-    damaged = commit(store)
-    (damaged.path / MANIFEST).write_text("{", encoding="utf-8")
-    assert garbage(store) == [damaged.path]
-
-
 def test_an_artifact_of_a_later_mltool_is_no_garbage(store: Store) -> None:
     later = commit(store)
     text = (later.path / MANIFEST).read_text(encoding="utf-8")

@@ -105,11 +105,11 @@ def test_the_worst_samples_come_first() -> None:
         (np.zeros((1, 8, 9), np.float32), (8, 9)),
         (np.random.default_rng(0).normal(size=(3, 8, 9)), (8, 9, 3)),
         (np.array([[np.nan, 1.0]]), (1, 2)),
+        (np.full((4, 4), np.nan), (4, 4)),
     ],
 )
 def test_pictures_of_any_dtype_become_pixels(picture: Any, shape: tuple[int, ...]) -> None:
-    with np.errstate(invalid="ignore"):
-        pixels = evidence.as_pixels(picture)
+    pixels = evidence.as_pixels(picture)
     assert (pixels.dtype, pixels.shape) == (np.uint8, shape)
 
 

@@ -67,7 +67,9 @@ def test_no_tracker_is_loaded_that_nobody_asked_for(run: Run) -> None:
     import sys
 
     code = (
-        "import sys, pathlib; from mltool.modeling.config import TrainConfig; from mltool.stages.train import tracking, run\n"
+        "import sys, pathlib\n"
+        "from mltool.modeling.config import TrainConfig\n"
+        "from mltool.stages.train import run, tracking\n"
         f"run = run.Run(pathlib.Path({str(run.folder)!r}), 'k', None, {{}})\n"
         "with tracking.trackers(TrainConfig(), run, {}, resume=False) as on_epoch: on_epoch({'epoch': 1})\n"
         "assert 'wandb' not in sys.modules"

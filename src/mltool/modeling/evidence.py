@@ -194,7 +194,8 @@ def _shown(schema: Schema, inputs: Mapping[str, np.ndarray], index: int) -> Any:
 def as_pixels(picture: np.ndarray) -> np.ndarray:
     """[H,W], [1,H,W] or [3,H,W] of any dtype as uint8 [H,W] or [H,W,3]; floats are stretched to their own range."""
     if picture.dtype != np.uint8:
-        low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
+        picture = np.nan_to_num(picture.astype(np.float64), posinf=0.0, neginf=0.0)
+        low, high = float(picture.min()), float(picture.max())
         picture = ((picture - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
     if picture.ndim == 3:
         picture = picture[0] if picture.shape[0] == 1 else np.moveaxis(picture, 0, -1)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fit_testing import cnn, mlp
-from torch import nn
+from fit_testing import cnn, mlp, weights_digest
+from torch import Tensor, nn
 
 from mltool.core.errors import ConfigError
 from mltool.modeling.config import OPTIMIZERS
-from mltool.modeling.training.optimizer import make_optimizer
+from mltool.modeling.training.optimizer import lean_step, make_optimizer
 from mltool.modeling.training.speed import as_channels_last
 
 
@@ -70,3 +70,44 @@ def test_the_fused_form_steps_as_the_plain_one_in_both_memory_orders(name: str) 
         results.append(network[3].weight.detach().clone())
     torch.testing.assert_close(results[0], results[2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(results[1], results[2], rtol=1e-4, atol=1e-5)
+
+
+class Unused(nn.Module):
+    """Its second layer takes part in some batches only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(5, 3), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        return self.second(y) if float(x.sum()) > 0 else y
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_lean_step_changes_every_bit_as_the_step_of_torch_does(name: str) -> None:
+    digests = []
+    for is_lean in (True, False):
+        network = Unused()
+        optimizer = made(network, name)
+        generator = torch.Generator().manual_seed(1)
+        for number in range(12):
+            network(torch.randn(4, 5, generator=generator)).square().sum().backward()
+            for group in optimizer.param_groups:
+                group["lr"] = 0.01 / (number + 1)
+            (lean_step(optimizer) if is_lean else optimizer.step)()
+            optimizer.zero_grad()
+        states = [value for state in optimizer.state_dict()["state"].values() for value in state.values()]
+        digests.append((weights_digest(network), [state.tolist() for state in states]))
+    assert digests[0] == digests[1]
+
+
+def test_the_lean_step_is_taken_once_every_weight_has_a_state() -> None:
+    network = mlp()
+    optimizer = made(network, "adamw")
+    assert lean_step(optimizer) == optimizer.step
+    network(torch.randn(8, 13)).sum().backward()
+    optimizer.step()
+    assert lean_step(optimizer) != optimizer.step
+    assert lean_step(made(network, "sgd")).__name__ == "step"

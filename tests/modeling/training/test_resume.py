@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fit_testing import batch_hook, interrupted, make_fit, weights_digest, without_seconds
+from fit_testing import batch_hook, interrupted, make_fit, mlp, weights_digest, without_seconds
+from torch import Tensor, nn
 
 from mltool.core.errors import ArtifactError
 
@@ -71,6 +73,26 @@ def test_the_best_epoch_and_the_patience_survive_a_stop(tmp_path: Path) -> None:
     interrupted(make_fit(tmp_path / "stopped", **knobs), at_batch)
     resumed = make_fit(tmp_path / "stopped", **knobs)
     assert without_seconds(resumed.run(resume=True)) == history
+    assert weights_digest(resumed.network) == weights_digest(whole.network)
+
+
+def test_a_weight_that_no_loss_reaches_is_no_hindrance(tmp_path: Path) -> None:
+    class Spare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.spare = mlp(), nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x)
+
+    torch.manual_seed(0)
+    first, second = Spare(), Spare()
+    second.load_state_dict(first.state_dict())
+    whole = make_fit(tmp_path / "whole", copy.deepcopy(first))
+    whole.run()
+    interrupted(make_fit(tmp_path / "stopped", first), 9)
+    resumed = make_fit(tmp_path / "stopped", second)
+    resumed.run(resume=True)
     assert weights_digest(resumed.network) == weights_digest(whole.network)
 
 

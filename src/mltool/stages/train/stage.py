@@ -54,8 +54,9 @@ def _train(plan: Resolved[TrainJob], store: Store, *, resume: bool) -> Artifact:
     stored = nested(plan.values)
     run = _run_to_use(store, stored, dataset, resume)
     if run.artifact is not None:
-        events.info(f"already complete: `{run.artifact}`")
-        return store.find(run.artifact, ArtifactKind.model)
+        artifact = store.find(run.artifact, ArtifactKind.model)
+        events.info(f"already complete: `{artifact.label}`")
+        return artifact
     made = _trained(job, dataset, stored, run, resume=resume)
     artifact = package(made, name, store)
     run.finish(artifact.digest)

@@ -131,7 +131,7 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(project: Path, 
 
     said.clear()
     again = mltool.train(target, "epochs=2", "name=tied", resume=True)
-    assert said == [f"already complete: `{model.digest}`"]
+    assert said == [f"already complete: `{model.label}`"]
     assert (again.digest, again.ref, len(models(store))) == (model.digest, "tied@1", 1)
 
 

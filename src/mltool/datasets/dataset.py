@@ -129,9 +129,9 @@ def _damaged_share(artifact: Artifact) -> float:
 
 def _warn_of_damage(num_damaged: int, found: Sequence[Sequence[str]], name: str) -> None:
     if num_damaged:
-        where, why = found[0]
+        (where, why), rows = found[0], "row" if num_damaged == 1 else "rows"
         events.warning(
-            f"left out {num_damaged} damaged rows, such as `{where}`: {why}; `mltool data show {name}` lists them"
+            f"left out {num_damaged} damaged {rows}, such as `{where}`: {why}; `mltool data show {name}` lists them"
         )
 
 

@@ -4,7 +4,7 @@
 
 Digits: the command as it stands, its accuracy and the time on the wall from the shell to the report. Diamonds (53,940
 rows, in the plotnine wheel): `cut` from the rest by accuracy and `price` from the rest by R², both with `mltool train`
-and no other key than the source and the label. The rivals, at their defaults, are HistGradientBoosting with its
+and no other key than the source, the label and three seeds, of which the worst counts. The rivals, at their defaults, are HistGradientBoosting with its
 categories named and a linear or logistic model on scaled numbers and one-hot categories; they get the same rows to
 learn from (training and validation) and the same test rows, all read from the dataset that mltool made.
 
@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mltool.datasets.dataset import Dataset
 # Axes: N samples, F number columns, K category columns
 
 Table = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+SEEDS = (0, 1, 2)
 METRIC = {"cut": "accuracy", "price": "r2"}
 
 
@@ -82,10 +84,15 @@ def rivals(dataset: Dataset, *, is_classification: bool) -> dict[str, Any]:
     }
 
 
-def diamonds(report: Report, folder: Path, label: str, *overrides: str) -> None:
-    metrics, cost = train(folder, "data.source=diamonds.csv", f"data.label={label}", f"name={label}", *overrides)
-    metric = METRIC[label]
-    rows = [{"model": "mltool train", metric: metrics[metric], "wall_s": cost.wall_s, "cpu_s": cost.cpu_s}]
+def diamonds(report: Report, folder: Path, label: str, seeds: Sequence[int], *overrides: str) -> None:
+    metric, rows = METRIC[label], []
+    for seed in seeds:
+        job = ("data.source=diamonds.csv", f"data.label={label}", f"name={label}", f"seed={seed}", *overrides)
+        metrics, cost = train(folder, *job)
+        rows.append({
+            "model": f"mltool train seed={seed}", metric: metrics[metric], "wall_s": cost.wall_s, "cpu_s": cost.cpu_s
+        })  # fmt: skip
+    worst = min(row[metric] for row in rows)
     dataset = Dataset(open_store().find("latest", ArtifactKind.dataset))
     (seen_NF, target_N), (test_NF, expected_N) = table_of(dataset, "train", "validation"), table_of(dataset, "test")
     for name, model in rivals(dataset, is_classification=label == "cut").items():
@@ -93,8 +100,8 @@ def diamonds(report: Report, folder: Path, label: str, *overrides: str) -> None:
         score = float(model.score(test_NF, expected_N))  # accuracy, or R²
         rows.append({"model": name, metric: score, "wall_s": fitted.wall_s, "cpu_s": fitted.cpu_s})
     report.table(f"diamonds: {label} from the rest, {len(expected_N):,} test rows", rows)
-    best = max(row[metric] for row in rows[1:])
-    report.goal(f"diamonds, {label}: {metric} behind the better rival", best - metrics[metric], at_most=0.02, unit="")
+    behind = max(row[metric] for row in rows[len(seeds) :]) - worst
+    report.goal(f"diamonds, {label}: {metric} of the worst seed behind the better rival", behind, at_most=0.02, unit="")
 
 
 def main() -> None:
@@ -110,7 +117,7 @@ def main() -> None:
         if not missing:
             write_diamonds(folder / "diamonds.csv")
             for label in METRIC:
-                diamonds(report, folder, label, *short)
+                diamonds(report, folder, label, SEEDS[:1] if report.quick else SEEDS, *short)
     report.finish()
 
 

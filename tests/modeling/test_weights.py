@@ -83,6 +83,12 @@ def test_keys_that_do_not_match_are_named_with_the_nearest(trained: nn.Sequentia
     assert "model.target=" in str(caught.value.hint)
 
 
+def test_a_single_key_that_is_missing_is_enough_to_refuse(trained: nn.Sequential) -> None:
+    weights = {key: value for key, value in trained.state_dict().items() if key != "2.bias"}
+    with pytest.raises(ConfigError, match=r"do not fit the network: 1 are missing \(`2\.bias`\)"):
+        load_weights(network(), weights, Path("w.pt"))
+
+
 def test_many_keys_are_counted_and_only_some_are_shown() -> None:
     with pytest.raises(ConfigError, match=r"9 are missing \(`0\.weight`; `0\.bias`; .* …\)"):
         load_weights(network(), {"other": torch.ones(1)}, Path("w.pt"))

@@ -55,6 +55,18 @@ def fingerprint_of(source: Source, config: DataConfig) -> dict[str, Any]:
     return {"fingerprint": source.fingerprint, **plain}
 
 
+def splits_of(source: Source, config: DataConfig) -> tuple[dict[str, Rows], list[str]]:
+    """The rows of all three splits, and in words what was carved out."""
+    return complete(
+        source.num_rows,
+        source.splits,
+        source.stratify_N,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+
+
 def find_decoded(store: Store, identity: Mapping[str, Any]) -> Artifact | None:
     """A whole dataset that was made from the same source with the same knobs, if the store has one."""
     for path, manifest in reversed(store.manifests(ArtifactKind.dataset)):
@@ -87,14 +99,7 @@ def write_dataset(
         origin = known.manifest.facts
         _warn_of_damage(origin.get("num_damaged", 0), origin.get("damage", ()), known.name or name)
         return Dataset(known if known.name == name else _named(known, store, name))
-    splits, carved = complete(
-        source.num_rows,
-        source.splits,
-        source.stratify_N,
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
+    splits, carved = splits_of(source, config)
     schema = source.schema(splits["train"])
     notes = [*source.notes, *carved]
     for note in notes:

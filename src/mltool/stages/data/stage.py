@@ -8,8 +8,7 @@ from typing import Any
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.store import Store
 from mltool.core.config.load import Resolved
-from mltool.datasets.dataset import Dataset, find_decoded, fingerprint_of
-from mltool.datasets.splits import complete
+from mltool.datasets.dataset import Dataset, find_decoded, fingerprint_of, splits_of
 from mltool.modeling.sources import default_name, open_dataset, read_source
 from mltool.reports.dataset_page import dataset_page
 from mltool.stages.data.config import DataJob
@@ -27,14 +26,7 @@ def plan_of(plan: Resolved[DataJob], store: Store) -> dict[str, Any]:
     config = plan.config.data
     source, facts = read_source(config)
     known = find_decoded(store, fingerprint_of(source, config))
-    splits, carved = complete(
-        source.num_rows,
-        source.splits,
-        source.stratify_N,
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
+    splits, carved = splits_of(source, config)
     return {
         "name": plan.config.name or default_name(config),
         "already_decoded": known.label if known else None,

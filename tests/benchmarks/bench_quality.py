@@ -4,9 +4,10 @@
 
 Digits: the command as it stands, its accuracy and the time on the wall from the shell to the report. Diamonds (53,940
 rows, in the plotnine wheel): `cut` from the rest by accuracy and `price` from the rest by R², both with `mltool train`
-and no other key than the source, the label and three seeds, of which the worst counts. The rivals, at their defaults, are HistGradientBoosting with its
-categories named and a linear or logistic model on scaled numbers and one-hot categories; they get the same rows to
-learn from (training and validation) and the same test rows, all read from the dataset that mltool made.
+and no other key than the source, the label and three seeds, of which the worst counts. The rivals, at their defaults,
+are HistGradientBoosting with its categories named and a linear or logistic model on scaled numbers and one-hot
+categories; they get the same rows to learn from (training and validation) and the same test rows, all read from the
+dataset that mltool made.
 
 Peers that are not installed are left out: `pip install plotnine scikit-learn`.
 """

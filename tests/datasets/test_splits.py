@@ -40,22 +40,29 @@ def test_carving_divides_rows_into_two_rising_parts_of_the_right_sizes(
     assert (np.diff(carved_N) > 0).all()
 
 
-@given(codes_N=CODES, fraction=FRACTIONS, seed=st.integers(0, 1000))
+@given(
+    num_rows=st.integers(1, 600),
+    shares=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=5),
+    fraction=FRACTIONS,
+    seed=st.integers(0, 1000),
+)
 def test_a_stratified_part_holds_the_same_share_of_every_class(
-    codes_N: npt.NDArray[np.int64], fraction: float, seed: int
+    num_rows: int, shares: list[float], fraction: float, seed: int
 ) -> None:
-    _, carved_N = carve(rows(len(codes_N)), fraction, seed, codes_N)
-    share = len(carved_N) / len(codes_N)
+    codes_N = np.random.default_rng(seed).choice(len(shares), num_rows, p=np.array(shares) / sum(shares))
+    _, carved_N = carve(rows(num_rows), fraction, seed, codes_N)
+    share = len(carved_N) / num_rows
     classes, counts = np.unique(codes_N, return_counts=True)
     for code, count in zip(classes, counts, strict=True):
         # Every class is cut at the same place, to one row; the place itself is off by a row a class at most.
-        tolerance = 1 + len(classes) * count / len(codes_N)
+        tolerance = 1 + len(classes) * count / num_rows
         assert abs((codes_N[carved_N] == code).sum() - count * share) <= tolerance
 
 
-def test_a_rare_class_reaches_every_split_of_a_large_table() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_class_reaches_every_split_of_a_large_table(seed: int) -> None:
     codes_N = np.repeat([0, 1], [1000, 20])
-    splits, _ = completed(1020, stratify_N=codes_N)
+    splits, _ = completed(1020, stratify_N=codes_N, seed=seed)
     counts = {name: int(codes_N[some].sum()) for name, some in splits.items()}
     assert counts == {"train": 13, "validation": 3, "test": 4}
 

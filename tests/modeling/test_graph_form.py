@@ -216,9 +216,7 @@ def test_a_broken_graph_is_one_clear_error(what: str, tmp_path: Path) -> None:
     ],
 )
 def test_data_that_the_graph_does_not_take_is_refused_with_both(inputs: list[TensorSpec]) -> None:
-    with pytest.raises(
-        ConfigError, match=r"takes `x` float32 \[4\], but the data has `x` (float32|int64) \["
-    ):
+    with pytest.raises(ConfigError, match=r"takes `x` float32 \[4\], but the data has `x` (float32|int64) \["):
         GraphForm(graph()).input_names(schema(*inputs))
 
 

@@ -10,14 +10,20 @@ import pytest
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
+from mltool.core.config.load import load_config
 from mltool.core.errors import MltoolError
-from mltool.stages.train.run import CHECKPOINT, Run, finished_run, new_run, unfinished_run
+from mltool.modeling.config import TrainConfig
+from mltool.stages.train.config import TrainJob
+from mltool.stages.train.run import CHECKPOINT, Run, finished_run, new_run, run_key, unfinished_run
 
-CONFIG: dict[str, Any] = {
-    "name": None,
-    "train": {"epochs": 3, "lr": 0.1, "checkpoint_every_s": 30.0, "wandb_project": None, "wandb_mode": "auto"},
-}
 DATA = "d" * 64
+
+
+def key(data: str = DATA, name: str | None = None, **train: Any) -> str:
+    return run_key(TrainJob(name=name, train=TrainConfig(epochs=3, lr=0.1, **train)), data)
+
+
+KEY = key()
 
 
 @pytest.fixture
@@ -25,12 +31,8 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / ".mltool")
 
 
-def changed(**train: Any) -> dict[str, Any]:
-    return {**CONFIG, "train": {**CONFIG["train"], **train}}
-
-
-def stopped(store: Store, config: dict[str, Any] = CONFIG) -> Run:
-    run = new_run(store, config, DATA)
+def stopped(store: Store) -> Run:
+    run = new_run(store, KEY)
     (run.folder / CHECKPOINT).write_bytes(b"weights")
     return run
 
@@ -43,31 +45,31 @@ def model(store: Store) -> Artifact:
 
 def test_a_stopped_run_is_found_by_its_config_and_data(store: Store) -> None:
     run = stopped(store)
-    found = unfinished_run(store, CONFIG, DATA)
+    found = unfinished_run(store, KEY)
     assert found is not None
     assert (found.id, found.key, found.artifact) == (run.id, run.key, None)
-    assert unfinished_run(store, CONFIG, "e" * 64) is None
-    assert unfinished_run(store, changed(lr=0.2), DATA) is None
-    assert unfinished_run(store, {**CONFIG, "name": "other"}, DATA) is None
+    assert unfinished_run(store, key("e" * 64)) is None
+    assert unfinished_run(store, key(batch_size=7)) is None
+    assert unfinished_run(store, key(name="other")) is None
 
 
 def test_where_it_logs_to_and_how_often_it_saves_may_change(store: Store) -> None:
     run = stopped(store)
-    found = unfinished_run(store, changed(wandb_project="p", wandb_mode="offline", checkpoint_every_s=0.0), DATA)
+    found = unfinished_run(store, key(wandb_project="p", wandb_mode="offline", checkpoint_every_s=0.0))
     assert found is not None
     assert found.id == run.id
 
 
 def test_a_run_without_a_checkpoint_has_nothing_to_go_on_from(store: Store) -> None:
-    new_run(store, CONFIG, DATA)
-    assert unfinished_run(store, CONFIG, DATA) is None
+    new_run(store, KEY)
+    assert unfinished_run(store, KEY) is None
 
 
 def test_the_newest_of_several_stopped_runs_is_taken(store: Store) -> None:
     for day in ("20240102", "20231231", "20240101"):
         stopped(store).folder.rename(store.runs / f"{day}-000000-ffffff")
     newest = stopped(store)
-    found = unfinished_run(store, CONFIG, DATA)
+    found = unfinished_run(store, KEY)
     assert found is not None
     assert found.id == newest.id
 
@@ -76,20 +78,20 @@ def test_a_finished_run_is_complete_while_its_model_exists(store: Store) -> None
     run, artifact = stopped(store), model(store)
     run.finish(artifact.digest)
     assert not (run.folder / CHECKPOINT).exists()
-    assert unfinished_run(store, CONFIG, DATA) is None
-    found = finished_run(store, CONFIG, DATA)
+    assert unfinished_run(store, KEY) is None
+    found = finished_run(store, KEY)
     assert found is not None
     assert found.artifact == artifact.digest
-    assert finished_run(store, changed(epochs=4), DATA) is None
+    assert finished_run(store, key(seed=4)) is None
     store.remove(artifact)
-    assert finished_run(store, CONFIG, DATA) is None
+    assert finished_run(store, KEY) is None
 
 
 def test_a_decision_is_taken_once_and_outlives_the_process(store: Store) -> None:
     run = stopped(store)
     assert run.remembered("bf16", lambda: True) is True
     assert run.remembered("bf16", lambda: pytest.fail("decided twice")) is True
-    again = unfinished_run(store, CONFIG, DATA)
+    again = unfinished_run(store, KEY)
     assert again is not None
     assert again.remembered("bf16", lambda: pytest.fail("decided twice")) is True
 
@@ -100,15 +102,15 @@ def test_a_run_that_was_killed_before_its_first_line_is_no_run(store: Store, con
     broken = stopped(store)
     (broken.folder / "run.json").write_bytes(content)
     (store.runs / "notes.txt").write_text("somebody's own file")
-    found = unfinished_run(store, CONFIG, DATA)
+    found = unfinished_run(store, KEY)
     assert found is not None
     assert found.id == kept.id
     shutil.rmtree(kept.folder)
-    assert unfinished_run(store, CONFIG, DATA) is None
+    assert unfinished_run(store, KEY) is None
 
 
 def test_a_run_is_plain_json_that_is_never_half_written(store: Store) -> None:
-    run = new_run(store, CONFIG, DATA)
+    run = new_run(store, KEY)
     run.remembered("bf16", lambda: False)
     assert json.loads((run.folder / "run.json").read_text()) == {
         "key": run.key,
@@ -121,4 +123,19 @@ def test_a_run_is_plain_json_that_is_never_half_written(store: Store) -> None:
 def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where the store would be")
     with pytest.raises(MltoolError, match="a file stands where a folder is needed"):
-        new_run(Store(tmp_path / "file"), CONFIG, DATA)
+        new_run(Store(tmp_path / "file"), KEY)
+
+
+def test_a_run_that_somebody_is_working_on_is_not_resumed(store: Store) -> None:
+    run = stopped(store)
+    with run.held():
+        assert unfinished_run(store, KEY) is None
+    assert unfinished_run(store, KEY) is not None
+
+
+def test_another_value_behind_a_reference_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for lr in ("0.001", "0.002"):
+        monkeypatch.setenv("MLTEST_LR", lr)
+        keys.append(run_key(load_config(TrainJob, "train", ["lr=${oc.env:MLTEST_LR}"]), DATA))
+    assert keys[0] != keys[1]

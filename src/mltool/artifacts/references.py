@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -99,7 +99,9 @@ class References:
         with self._locked():
             last, versions = self._read(kind, name)
             for version in versions:
-                if version.digest == digest:
+                if version.digest == digest:  # made once more: it is the latest again
+                    newest = [replace(v, created_utc=created_utc) if v is version else v for v in versions]
+                    self._write(path, last, newest)
                     return f"{name}@{version.version}"
             self._write(path, last + 1, [*versions, Version(last + 1, digest, created_utc)])
         return f"{name}@{last + 1}"

@@ -99,6 +99,8 @@ class Store:
         else:
             found_by, path = self._by_name(ref, kind) or (None, self._by_digest(ref, kind))
         artifact = Artifact.open(path, found_by)
+        if found_by and artifact.digest != self._digest_of(found_by, kind):
+            raise ArtifactError(f"`{path}` holds another artifact than `{found_by}`", hint="make the artifact again")
         if artifact.kind is not kind:
             raise ArtifactError(f"`{ref}` is a {artifact.kind.value}, but a {kind.value} is needed")
         return artifact if found_by else Artifact(path, artifact.manifest, self.name_of(artifact))
@@ -152,6 +154,13 @@ class Store:
 
     def _folder(self, full_digest: str) -> Path:
         return self.artifacts / full_digest[: digest.SHORT]
+
+    def _digest_of(self, ref: str, kind: ArtifactKind) -> str | None:
+        return next((version.digest for known, version in self.refs.all(kind) if known == ref), None)
+
+    def holds(self, artifact: Artifact) -> bool:
+        """Whether an artifact is one of this store, rather than a folder that was found by its path."""
+        return artifact.path.resolve().parent == self.artifacts.resolve()
 
     def name_of(self, artifact: Artifact) -> str | None:
         """The newest reference to an artifact, or None."""
@@ -207,7 +216,16 @@ class Store:
         return [Artifact.open(path) for path in fitting]
 
     def remove(self, artifact: Artifact) -> list[str]:
-        """Delete an artifact and its names, and return the names."""
+        """Delete an artifact of this store and its names, and return the names.
+
+        Raises:
+            ArtifactError: The artifact is not in this store.
+        """
+        if not self.holds(artifact):
+            raise ArtifactError(
+                f"`{artifact.path}` is not in the store `{self.root}`",
+                hint="run mltool in the project that it belongs to",
+            )
         doomed = self.staging / f"removed-{uuid.uuid4().hex}"
         with explained_disk_errors(self.root):
             self._prepare()

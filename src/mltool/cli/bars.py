@@ -9,7 +9,7 @@ from rich.progress import Task as Row
 from rich.text import Text
 
 from mltool.cli import output
-from mltool.cli.progress import Task
+from mltool.cli.task import Task
 
 _SECONDS_BETWEEN_UPDATES = 0.1
 

@@ -49,7 +49,8 @@ def _draw_artifact(artifact: Artifact) -> None:
     _draw_head(artifact)
     facts = artifact.manifest.facts
     if artifact.metrics:
-        output.write("")
+        split = facts.get("metrics_split")
+        output.write(f"\nmeasured on the {split} split" if split else "")
         draw_metrics(artifact.metrics, facts.get("intervals"), facts.get("confidence"))
     if artifact.checks:
         output.write("")

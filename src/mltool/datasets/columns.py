@@ -55,12 +55,16 @@ class ColumnWriter:
 def column_writers(
     folder: Path, specs: Mapping[str, tuple[npt.DTypeLike, tuple[int, ...]]]
 ) -> Iterator[dict[str, ColumnWriter]]:
-    """One writer for each name; their files are whole when the block ends without an error."""
+    """One writer for each name; their files are whole when the block ends without an error.
+
+    Raises:
+        ArtifactError: A name would leave the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, ColumnWriter] = {}
     with ExitStack() as stack:
         for name, (dtype, shape) in specs.items():
-            writers[name] = ColumnWriter(folder / f"{name}.npy", dtype, shape)
+            writers[name] = ColumnWriter(_path(folder, name), dtype, shape)
             stack.callback(writers[name].close)
         yield writers
 
@@ -88,13 +92,20 @@ def open_columns(folder: Path, names: Sequence[str]) -> Columns:
     """Map the columns of one split.
 
     Raises:
-        ArtifactError: A column is missing or damaged, or their lengths differ.
+        ArtifactError: A column is missing or damaged, a name leaves the folder, or the lengths differ.
     """
-    arrays = {name: _mapped(folder / f"{name}.npy") for name in (*names, TARGET)}
+    arrays = {name: _mapped(_path(folder, name)) for name in (*names, TARGET)}
     target = arrays.pop(TARGET)
     if any(len(array) != len(target) for array in arrays.values()):
         raise ArtifactError(f"the columns in `{folder}` differ in length")
     return Columns(arrays, target)
+
+
+def _path(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.npy"
+    if path.parent != folder:
+        raise ArtifactError(f"`{name}` cannot name a column: its file would leave `{folder}`")
+    return path
 
 
 def _mapped(path: Path) -> Array:

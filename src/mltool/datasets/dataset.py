@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,12 +49,18 @@ class Dataset:
 
 
 def fingerprint_of(source: Source, config: DataConfig) -> dict[str, Any]:
-    """What decides the content of a dataset: the bytes of the source and how they are understood."""
+    """What decides the content of a dataset: the bytes of the source and how they are understood.
+
+    Raises:
+        DataError: The source cannot be used.
+    """
     knobs = ("label", "label_kind", "classes", "ignore", "categories", "fields", "image_size", "channels")
     splits = ("validation_fraction", "test_fraction", "split_seed")
     kept = {name: getattr(config, name) for name in (*knobs, *splits)}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
-    return {"fingerprint": source.fingerprint, **plain}
+    # The schema of all rows tells what no knob does: an embedded set brings its own label.
+    schema = json.dumps(source.schema(np.arange(source.num_rows)).to_json(), sort_keys=True)
+    return {"fingerprint": source.fingerprint, "schema": hashlib.sha256(schema.encode()).hexdigest(), **plain}
 
 
 def splits_of(source: Source, config: DataConfig) -> tuple[dict[str, Rows], list[str]]:
@@ -101,7 +109,8 @@ def write_dataset(
         return Dataset(known if known.name == name else _named(known, store, name))
     splits, carved = splits_of(source, config)
     schema = source.schema(splits["train"])
-    notes = [*source.notes, *carved]
+    named_schema = _with_class_names(schema, config.classes)
+    notes = [*source.notes, *carved, *_absent_classes(source, named_schema, splits["train"])]
     for note in notes:
         events.info(note)
     with store.draft(ArtifactKind.dataset) as draft:
@@ -112,7 +121,7 @@ def write_dataset(
         _warn_of_damage(len(source.damage.found), source.damage.found, name)
         if not counts["train"]:
             raise DataError("no row of the training split could be used", hint="`mltool data check` says why")
-        write_json(draft.path(SCHEMA), _with_class_names(schema, config.classes).to_json())
+        write_json(draft.path(SCHEMA), named_schema.to_json())
         artifact = draft.commit(
             name,
             config=identity,
@@ -144,12 +153,30 @@ def _with_class_names(schema: Schema, names: tuple[str, ...]) -> Schema:
     """The schema with the class names that the user gave, if they did."""
     if not names:
         return schema
+    own = next((name for name in schema.target.classes if not name.removeprefix("-").isdecimal()), None)
+    if own is not None:
+        raise ConfigError(
+            f"`data.classes` names classes that the data only counts, but here one is called `{own}` already",
+            hint="leave `data.classes` out, or rename the classes in the data",
+        )
     if len(names) != len(schema.target.classes):
         raise ConfigError(
             f"`data.classes` names {len(names)} classes, but the data has {len(schema.target.classes)}",
             hint=f"the data calls them {', '.join(schema.target.classes[:12])}",
         )
     return replace(schema, target=replace(schema.target, classes=names))
+
+
+def _absent_classes(source: Source, schema: Schema, train_rows: Rows) -> list[str]:
+    """A note on the classes that no training row has."""
+    if source.stratify_N is None:
+        return []
+    present = set(source.stratify_N[train_rows].tolist())
+    absent = [f"`{name}`" for code, name in enumerate(schema.target.classes) if code not in present]
+    if not absent:
+        return []
+    shown = ", ".join(absent[:10]) + (", …" if len(absent) > 10 else "")
+    return [f"no training row has the class {shown}: it cannot be learned; give more rows of it"]
 
 
 def _named(artifact: Artifact, store: Store, name: str) -> Artifact:

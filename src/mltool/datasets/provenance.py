@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+"""Git that runs no program which the settings of a repository name: the data may come from anywhere."""
 
 
 def provenance(source: Path) -> dict[str, Any]:
@@ -19,7 +23,7 @@ def _git(source: Path) -> dict[str, Any]:
 
     def ask(*arguments: str) -> str | None:
         try:
-            answer = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
+            answer = subprocess.run([*_GIT, "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return answer.stdout.strip() if answer.returncode == 0 else None

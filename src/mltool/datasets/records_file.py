@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mltool.core import events
+from mltool.core import events, host
 from mltool.core.errors import DataError, InputError
 from mltool.datasets.cells import did_you_mean, json_lines, sniff_delimiter
 from mltool.datasets.encoder import Encoder, RecordError, check_array
@@ -34,10 +34,8 @@ _MAGIC = {
     b"\x89PNG": "png",
     b"\xff\xd8\xff": "jpg",
     b"GIF8": "gif",
-    b"BM": "bmp",
     b"II*\0": "tif",
     b"MM\0*": "tif",
-    b"RIFF": "webp",
 }
 
 
@@ -101,6 +99,11 @@ def _sniff(data: bytes) -> str:
     for magic, form in _MAGIC.items():
         if data.startswith(magic):
             return form
+    # These two begin as words may, so that more of the header must fit.
+    if data.startswith(b"BM") and int.from_bytes(data[2:6], "little") == len(data):
+        return "bmp"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
     text = data.removeprefix(BOM_UTF8).lstrip()
     if not text.startswith((b"{", b"[")):
         return "csv"
@@ -213,19 +216,27 @@ def _read_npy(data: bytes, name: str, schema: Schema) -> Inputs:
 
 
 def _read_npz(data: bytes, name: str, schema: Schema) -> Inputs:
+    wanted = [spec.name for spec in schema.inputs]
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            found = {key: archive[key] for key in archive.files if key != schema.target.name}
+            _check_names([key for key in archive.files if key != schema.target.name], wanted, name)
+            # The zip reads no more of an entry than it declares, so that a small file cannot fill the memory.
+            needed = sum(entry.file_size for entry in archive.zip.infolist())
+            if needed > host.available_memory_bytes():
+                raise DataError(f"{name} unpacks to {needed / 2**30:.1f} GiB, more than the memory that is free")
+            found = {key: archive[key] for key in wanted}
     except (ValueError, EOFError, OSError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name} is not a whole .npz file: {error}") from error
-    wanted = [spec.name for spec in schema.inputs]
+    return _check_arrays(found, name, schema)
+
+
+def _check_names(found: Sequence[str], wanted: Sequence[str], name: str) -> None:
     for key in found:
         if key not in wanted:
             raise InputError(f"unknown array `{key}` in {name}", hint=did_you_mean(key, wanted, "inputs"))
-    absent = [key for key in wanted if key not in found]
-    if absent:
-        raise InputError(f"{name} has no array `{absent[0]}`, which the model takes")
-    return _check_arrays(found, name, schema)
+    for key in wanted:
+        if key not in found:
+            raise InputError(f"{name} has no array `{key}`, which the model takes")
 
 
 def _check_arrays(found: Mapping[str, Array], name: str, schema: Schema) -> Inputs:

@@ -15,6 +15,18 @@ from mltool.datasets.schema import Schema
 # Axes: N rows
 
 SPLITS = ("train", "validation", "test")
+SPLIT_WORDS = {
+    "training": "train",
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "testing": "test",
+    "test": "test",
+}
+"""What folders and arrays call the splits."""
+
 Rows = npt.NDArray[np.int64]
 Batch = tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.generic]]
 """The arrays of some rows by input name, and their targets; axis 0 of every array is the row."""

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mltool.core import events
+from mltool.core.errors import RemoteError
 
 _PROBE_TIMEOUT_S = 1.0
+_INIT_TIMEOUT_S = 30.0
 _FINISH_TIMEOUT_S = 30.0
 _DEFAULT_URL = "https://api.wandb.ai"
 
@@ -40,7 +42,8 @@ def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        return netrc.netrc().authenticators(_server()[0]) is not None
+        login = netrc.netrc().authenticators(_server()[0])
+        return login is not None and bool(login[2])
     except (OSError, netrc.NetrcParseError):
         return False
 
@@ -61,28 +64,56 @@ def tracking(
 
     Args:
         folder: Where an offline run is written; the line that uploads it later is said at the end.
+
+    Raises:
+        RemoteError: The mode `online` was asked for by somebody who is not logged in.
     """
     import wandb
 
+    def start(mode: str) -> Any:
+        return wandb.init(
+            project=project,
+            id=run_id,
+            dir=str(folder),
+            config=config,
+            mode=mode,  # type: ignore[arg-type]
+            resume="allow" if resume and mode == "online" else None,
+            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, init_timeout=_INIT_TIMEOUT_S),
+        )
+
     decided = decide_mode(mode)
-    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, init_timeout=30)
-    run = wandb.init(
-        project=project,
-        id=run_id,
-        dir=str(folder),
-        config=config,
-        mode=decided,  # type: ignore[arg-type]
-        resume="allow" if resume and decided == "online" else None,
-        settings=settings,
-    )
     try:
-        yield lambda metrics: run.log(metrics, step=metrics["epoch"])
+        run = start(decided)
+    except wandb.Error as error:
+        if mode == "online" and not _has_key():
+            hint = "run `wandb login`, or use `wandb_mode=offline`"
+            raise RemoteError(f"Weights & Biases cannot be used: {_first_line(error)}", hint=hint) from error
+        events.warning(f"Weights & Biases cannot be used: {_first_line(error)}; it runs offline")
+        decided = "offline"
+        run = start(decided)
+    is_logged = True
+
+    def log(metrics: dict[str, Any]) -> None:
+        nonlocal is_logged
+        try:
+            run.log(metrics, step=metrics["epoch"])
+        except wandb.Error as error:
+            if is_logged:
+                events.warning(f"Weights & Biases takes no more metrics: {_first_line(error)}")
+            is_logged = False
+
+    try:
+        yield log
     finally:
         # finish() uploads what is left and may wait for the network; the run is safe on disk by now.
-        finishing = threading.Thread(target=run.finish, kwargs={"quiet": True}, daemon=True)
+        finishing = threading.Thread(target=run.finish, daemon=True)
         finishing.start()
         finishing.join(_FINISH_TIMEOUT_S)
         if decided == "offline":
             events.info(f"Weights & Biases ran offline; upload with `wandb sync {Path(run.dir).parent}`")
         elif finishing.is_alive():
             events.warning(f"Weights & Biases is still uploading; `wandb sync {Path(run.dir).parent}` completes it")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

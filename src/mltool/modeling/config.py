@@ -90,7 +90,7 @@ class TrainConfig:
     """CPU threads; by default 1 for small networks, where more are slower, else all cores."""
 
     checkpoint_every_s: float = setting(30.0, minimum=0.0)
-    """Seconds between checkpoints within an epoch; the end of an epoch always writes one."""
+    """Seconds between checkpoints within an epoch; the end of an epoch writes one too, at most once a second."""
 
     wandb_project: str | None = None
     """Weights & Biases project to log to, beside the local history that is always written."""

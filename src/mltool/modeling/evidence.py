@@ -27,6 +27,7 @@ from mltool.statistics.reference import Reference, build_reference
 
 _MAX_REFERENCE_ROWS = 2_000
 _MAX_SUMMARY_ROWS = 20_000
+_SUMMARY_CHUNK = 64
 _MAX_INTERVAL_ROWS = 20_000
 _LEVEL = 0.95
 _NUM_WORST = 12
@@ -106,8 +107,9 @@ def _columns(schema: Schema, train: Columns) -> tuple[dict[str, np.ndarray], dic
             vocabulary = schema.columns_of("category")
             categories |= {c.name: (column[:, i], len(c.vocabulary)) for i, c in enumerate(vocabulary)}
         elif len(spec.shape) == 3:
-            chosen = np.array(column[_spread(len(column), _MAX_SUMMARY_ROWS)])
-            numbers |= {f"{spec.name}.{key}": value for key, value in image_summaries(chosen).items()}
+            rows = _spread(len(column), _MAX_SUMMARY_ROWS)
+            parts = [image_summaries(column[rows[i : i + _SUMMARY_CHUNK]]) for i in range(0, len(rows), _SUMMARY_CHUNK)]
+            numbers |= {f"{spec.name}.{key}": np.concatenate([part[key] for part in parts]) for key in parts[0]}
         elif len(spec.shape) == 1 and spec.shape[0] <= 256 and spec.dtype == "float32":
             numbers |= {f"{spec.name}[{i}]": column[:, i] for i in range(spec.shape[0])}
     return numbers, categories

@@ -97,38 +97,23 @@ def _converted(
 
 def rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
     """Rename values, in nested graphs too; a name means one value in all of them."""
-    for node in graph.node:
-        node.input[:] = [new.get(name, name) for name in node.input]
-        node.output[:] = [new.get(name, name) for name in node.output]
-        for attribute in node.attribute:
-            for nested in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                rename(nested, new)
-    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        value.name = new.get(value.name, value.name)
+    for inner in _with_nested(graph):
+        for node in inner.node:
+            node.input[:] = [new.get(name, name) for name in node.input]
+            node.output[:] = [new.get(name, name) for name in node.output]
+        for value in (*inner.input, *inner.output, *inner.value_info, *inner.initializer):
+            value.name = new.get(value.name, value.name)
 
 
 def without_paths(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take out what exporters write about this machine (stack traces with absolute paths), and name the batch axis."""
-    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
     axes = model.graph.input[0].type.tensor_type.shape.dim
     symbol = axes[0].dim_param if axes else ""
-    for value in values:
-        for axis in value.type.tensor_type.shape.dim:
-            if symbol and axis.dim_param == symbol:
-                axis.dim_param = BATCH_AXIS
-    model.doc_string = ""
-    del model.metadata_props[:]
-    graphs = [model.graph, *model.functions]
-    for graph in graphs:
-        graph.doc_string = ""
-        del graph.metadata_props[:]
-        for node in graph.node:
-            node.doc_string = ""
-            del node.metadata_props[:]
-    for value in (*values, *model.graph.initializer):
-        value.doc_string = ""
-        if hasattr(value, "metadata_props"):
-            del value.metadata_props[:]
+    _undescribed(model)
+    for function in model.functions:
+        _undescribed(function, *function.node, *function.value_info)
+    for graph in (inner for outer in (model.graph, *model.functions) for inner in _with_nested(outer)):
+        ...
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mltool.artifacts.artifact import Artifact
@@ -64,13 +65,13 @@ def package(made: Made, name: str, store: Store) -> Artifact:
             pages={REPORT: lambda digest: model_page(replace(report, digest=digest))},
             weights=made.form.weights_file,
         )
-    if artifact.has_failed_checks:
-        raise _failure(artifact)
+    if any_failed(checks):
+        raise _failure(artifact, checks)
     return artifact
 
 
-def _failure(artifact: Artifact) -> CheckError:
-    failed = [check for check in artifact.checks if any_failed([check])]
+def _failure(artifact: Artifact, checks: Sequence[Check]) -> CheckError:
+    failed = [check for check in checks if any_failed([check])]
     what = "; ".join(f"`{check.id}`: {check.detail or _beyond(check)}" for check in failed)
     return CheckError(
         f"the model is kept as `{artifact.label}`, but gets no name because a check failed: {what}",

@@ -11,6 +11,8 @@ from torch import nn
 
 from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.store import open_store
+from mltool.core.config.load import expand
 from mltool.core.errors import ArtifactError
 from mltool.datasets.schema import Schema, schema_of
 from mltool.modeling.config import ModelConfig
@@ -19,13 +21,17 @@ from mltool.modeling.tasks import Task
 from mltool.modeling.user_code import import_object
 
 
-def recipe(config: ModelConfig, schema: Schema, network: nn.Module, task: Task) -> dict[str, Any]:
-    """Plain data from which `network_of` builds the network again."""
+def recipe(config: ModelConfig, stored: Mapping[str, Any], schema: Schema, task: Task) -> dict[str, Any]:
+    """Plain data from which `network_of` builds the network again.
+
+    Args:
+        stored: The `model` section as it was written: what holds `${…}` is kept as that, so that no secret is stored.
+    """
     own = config.target is not None
     return {
         "network": None if own else (config.name if config.name != "auto" else default_network(schema)),
-        "target": config.target,
-        "args": dict(config.args),
+        "target": stored.get("target", config.target),
+        "args": stored.get("args", {}),
         "source_sha256": source_digest(config.target) if config.target is not None else None,
         "task": task.kind,
         "loss": task.loss_name,
@@ -52,7 +58,7 @@ def network_of(model: Artifact) -> nn.Module:
         ArtifactError: The model was imported as a graph, or saved from a module without an import path.
         ConfigError: The user's class is not at hand.
     """
-    made_with: Mapping[str, Any] = model.config.get("rebuild", {})
+    made_with: Mapping[str, Any] = expand(model.config.get("rebuild", {}))
     if not made_with.get("network") and not made_with.get("target"):
         raise ArtifactError(
             f"`{model.label}` has no module to build again, only its graph",
@@ -61,11 +67,15 @@ def network_of(model: Artifact) -> nn.Module:
     config = ModelConfig(
         name=made_with.get("network") or "auto", target=made_with.get("target"), args=dict(made_with.get("args", {}))
     )
-    network = make_network(config, schema_of(model), seed=0)
-    recorded = made_with.get("source_sha256")
-    if recorded and source_digest(made_with["target"]) != recorded:
+    # Before anything of it is called: the import path of an artifact from elsewhere may name any function.
+    if config.target is not None and not open_store().holds(model):
+        raise ArtifactError(
+            f"`{model.path}` is not in this project's store, so the code that it names is not run",
+            hint="use `backend=onnxruntime`, which runs no code",
+        )
+    if config.target is not None and source_digest(config.target) != made_with.get("source_sha256"):
         raise ArtifactError(
             f"the source of `{config.target}` changed after `{model.label}` was made",
             hint="check out the commit it was made with, or use `backend=onnxruntime`, which needs no source",
         )
-    return network
+    return make_network(config, schema_of(model), seed=0)

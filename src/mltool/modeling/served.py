@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mltool.datasets.schema import TensorSpec
 from mltool.modeling.user_code import user_code
-from mltool.runtimes.runner import Arrays, Signature
+from mltool.runtimes.runner import Arrays, Signature, Whole
 
 # Axes: N samples
 
@@ -36,13 +36,13 @@ def run_eager(served: Served, inputs: Sequence[np.ndarray]) -> dict[str, np.ndar
         UserCodeError: The user's forward raises.
     """
     served.eval()
-    parts: list[Mapping[str, Tensor]] = []
+    outputs = Whole(len(inputs[0]))
     with torch.no_grad(), user_code("the network's forward"):
         for start in range(0, len(inputs[0]), _BATCH_ROWS):
             # Copies, because torch wants arrays that can be written, and columns are mapped read-only.
             chunk = [torch.from_numpy(np.array(x[start : start + _BATCH_ROWS])) for x in inputs]
-            parts.append(served(*chunk))
-    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+            outputs.write(start, {name: value.numpy() for name, value in served(*chunk).items()})
+    return outputs.arrays
 
 
 def signature_of(inputs: Sequence[TensorSpec], outputs: Arrays) -> Signature:

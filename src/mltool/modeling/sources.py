@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from mltool.datasets.config import DataConfig
 from mltool.datasets.dataset import Dataset, write_dataset
 from mltool.datasets.provenance import provenance
 from mltool.datasets.readers import embedded
+from mltool.datasets.readers.table_files import TABLE_SUFFIXES
 from mltool.datasets.source import Source
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".parquet", ".jsonl", ".ndjson")
 TORCH_SUFFIXES = (".pt", ".pth")
 _WITH_TEST = (*TABLE_SUFFIXES, *TORCH_SUFFIXES)
+_NOT_SHAPING = ("source", "target", "max_damaged")
+"""The knobs that a dataset of the store leaves free; the others were decided when it was made."""
 
 
 def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> Dataset:
@@ -29,8 +32,8 @@ def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> D
         name: The name a new dataset gets; by default that of its source.
 
     Raises:
-        ConfigError: The source does not exist.
-        DataError: It cannot be read, or too much of it is damaged.
+        ConfigError: A knob does not go with the source.
+        DataError: The source does not exist, cannot be read, or too much of it is damaged.
     """
     known = _in_store(config, store)
     if known is not None:
@@ -47,12 +50,25 @@ def _in_store(config: DataConfig, store: Store) -> Dataset | None:
     if "/" in name or (Path(name).suffix and not store.refs.versions(ArtifactKind.dataset, name)):
         return None
     try:
-        return Dataset(store.find(config.source, ArtifactKind.dataset))
+        dataset = Dataset(store.find(config.source, ArtifactKind.dataset))
     except ArtifactError as error:
         raise DataError(
             f"`data.source={config.source}` is no file, folder or dataset here: {error.message}",
             hint=f"give a path, one of the embedded sets ({', '.join(embedded.EMBEDDED)}), or the name of a dataset",
         ) from error
+    _check_unshaped(config)
+    return dataset
+
+
+def _check_unshaped(config: DataConfig) -> None:
+    """Refuse knobs that would make another dataset than the one in the store."""
+    for field in fields(DataConfig):
+        value = getattr(config, field.name)
+        if field.name not in _NOT_SHAPING and value != getattr(DataConfig(), field.name):
+            raise ConfigError(
+                f"`data.{field.name}={value}` cannot change the dataset `{config.source}`, which is made already",
+                hint=f"give the original source of `{config.source}` as `data.source=`, or leave the knob out",
+            )
 
 
 def read_source(config: DataConfig) -> tuple[Source, dict[str, Any]]:

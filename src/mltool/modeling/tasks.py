@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mltool.core.errors import ConfigError
 from mltool.datasets.schema import Schema
 from mltool.modeling.config import LOSSES, TaskConfig
-from mltool.modeling.network import outputs_by_name
+from mltool.modeling.network import evaluating, outputs_by_name
 from mltool.modeling.user_code import call_user, import_object, user_code
 from mltool.runtimes.measure import metrics_of
 from mltool.statistics.metrics import MAIN_METRIC
@@ -92,6 +92,32 @@ def make_task(config: TaskConfig, schema: Schema, outputs: Any) -> Task:
     if kind == "classification":
         return _classification(config, schema, outputs)
     return _regression(config, outputs)
+
+
+def check_same_output_kind(task: Task, network: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """The loss is chosen for what the network answers in evaluation mode, so it must answer the same in training.
+
+    Args:
+        inputs: Some prepared samples; neither buffers nor random numbers are used up.
+
+    Raises:
+        ConfigError: It answers something else in training mode, such as a softmax in one of the two only.
+    """
+    if task.kind != "classification" or task.loss_name not in LOSSES:  # the user's own loss may want that
+        return
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    with evaluating(network), torch.random.fork_rng(devices=()), torch.no_grad(), user_code("the network's forward"):
+        outputs = torch.func.functional_call(network.train(), buffers, tuple(inputs))
+    kind = measure_output_kind(single_output(outputs))
+    if kind != task.output_kind:
+        raise ConfigError(
+            f"the network answers {_words(kind)} in training mode, but {_words(task.output_kind)} in evaluation mode",
+            hint="answer the same in both, such as logits: the graph gets its own softmax",
+        )
+
+
+def _words(kind: OutputKind) -> str:
+    return kind.replace("_", "-")
 
 
 _KIND_BY_TARGET = {"class": "classification", "number": "regression", "tensor": "custom"}

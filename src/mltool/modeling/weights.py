@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -56,10 +57,10 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) 
     """Put weights into a network; a prefix that all of them share, such as `model.` or `module.`, is taken off.
 
     Raises:
-        ConfigError: Keys or shapes differ; names which, and the nearest.
+        ConfigError: Keys or shapes differ; names which, and the nearest. Or several prefixes fit, with other values.
     """
     wanted = network.state_dict()
-    fitted = _without_prefix(weights, set(wanted))
+    fitted = _without_prefix(weights, wanted, path)
     missing = [key for key in wanted if key not in fitted]
     surplus = [key for key in fitted if key not in wanted]
     if missing or surplus:
@@ -77,20 +78,36 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) 
     network.load_state_dict(fitted)
 
 
-def _without_prefix(weights: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-    if set(weights) == wanted:
+def _without_prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    if weights.keys() == wanted.keys():
         return dict(weights)
-    prefixes = {key[: -len(name)] for key in weights for name in wanted if key.endswith(f".{name}")}
-    best, most, taken_off = dict(weights), len(wanted & set(weights)), ""
-    for prefix in sorted(prefixes):
-        inner = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-        if len(wanted & set(inner)) > most:
-            best, most, taken_off = inner, len(wanted & set(inner)), prefix
+    prefixes = sorted({key[: -len(name)] for key in weights for name in wanted if key.endswith(f".{name}")})
+    inner = {
+        prefix: {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        for prefix in ("", *prefixes)
+    }
+    whole = [prefix for prefix in prefixes if _fits(inner[prefix], wanted)]
+    for other in whole[1:]:
+        if not _same_values(inner[whole[0]], inner[other], wanted):
+            raise ConfigError(
+                f"`{path}` holds two sets of weights that fit the network: `{whole[0]}` and `{other}`",
+                hint=f"save only the one you want, without its prefix: `{other}KEY` as `KEY`",
+            )
+    # Of equals, the first.
+    taken_off = max(whole[:1] or inner, key=lambda prefix: len(wanted.keys() & inner[prefix].keys()))
     if taken_off:
-        left_out = len(weights) - len(best)
+        left_out = len(weights) - len(inner[taken_off])
         rest = f", and left out {left_out} others (such as a loss or a metric)" if left_out else ""
         events.info(f"took the prefix `{taken_off}` off the weights' names{rest}")
-    return best
+    return inner[taken_off]
+
+
+def _fits(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
+    return all(name in weights and weights[name].shape == value.shape for name, value in wanted.items())
+
+
+def _same_values(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: Iterable[str]) -> bool:
+    return all(one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in names)
 
 
 def _difference(missing: list[str], surplus: list[str]) -> str:

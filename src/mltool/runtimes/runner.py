@@ -117,5 +117,24 @@ def run_batches(runner: Runner, inputs: Arrays, batch_size: int) -> Iterator[dic
 
 def run_all(runner: Runner, inputs: Arrays, batch_size: int) -> dict[str, npt.NDArray[Any]]:
     """The outputs of many samples as whole arrays."""
-    parts = list(run_batches(runner, inputs, batch_size))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    outputs = Whole(len(next(iter(inputs.values()))))
+    for index, batch in enumerate(run_batches(runner, inputs, batch_size)):
+        outputs.write(index * batch_size, batch)
+    return outputs.arrays
+
+
+class Whole:
+    """The outputs of many samples, written into place batch by batch.
+
+    A list of small parts would keep the heap from shrinking: each part lies between large arrays that come and go.
+    """
+
+    def __init__(self, num_samples: int) -> None:
+        self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self._num_samples = num_samples
+
+    def write(self, start: int, outputs: Arrays) -> None:
+        for name, part in outputs.items():
+            if name not in self.arrays:
+                self.arrays[name] = np.empty((self._num_samples, *part.shape[1:]), part.dtype)
+            self.arrays[name][start : start + len(part)] = part

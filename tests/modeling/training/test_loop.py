@@ -75,6 +75,26 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Pat
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_the_seed_decides_what_dropout_drops(tmp_path: Path) -> None:
+    class Drops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.masks = plain(), list[list[float]]()
+
+        def forward(self, x: Tensor) -> Tensor:
+            mask = F.dropout(torch.ones(9), training=self.training)
+            self.masks.append(mask.tolist())
+            return self.inner(x) * mask.sum()
+
+    masks = []
+    for seed in (0, 0, 5):
+        network = Drops()
+        make_fit(tmp_path, network, seed=seed, num_validation=0).run()
+        masks.append(network.masks[1:])  # the first says what the network answers, before the run
+    assert masks[0] == masks[1] != masks[2]
+    assert masks[0][0] != masks[2][0]
+
+
 def test_every_epoch_is_reported_with_its_metrics(tmp_path: Path) -> None:
     heard: list[dict[str, Any]] = []
     history = make_fit(tmp_path, epochs=4, lr=0.02, on_epoch=heard.append).run()

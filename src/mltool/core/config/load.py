@@ -14,6 +14,7 @@ from mltool.core.config.settings import Setting, find_project, from_arguments, f
 from mltool.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
+_WHOLE = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,30 @@ def resolve(
         keep = setting.value if referring else value
         if rest:
             parsed[field_key] = _with_entry(parsed.get(field_key, {}), rest, value)
-            stored[field_key] = _with_entry(stored.get(field_key, {}), rest, keep)
+            before = stored.get(field_key, {})
+            # A whole mapping with `${…}` is kept as its text, under a name that no entry can have.
+            stored[field_key] = _with_entry(before if isinstance(before, Mapping) else {_WHOLE: before}, rest, keep)
         else:
             parsed[field_key], stored[field_key] = value, keep
         origins[field_key] = setting.origin
     config = _build(job, parsed, prefix="")
     defaults = {key: _get(config, key) for key in fields}
     return Resolved(config, {**defaults, **stored}, origins)
+
+
+def expand(stored: Any) -> Any:
+    """A stored value with its `${oc.env:…}` resolved again, where it was kept as text.
+
+    Raises:
+        ConfigError: A variable is not set here.
+    """
+    if isinstance(stored, str) and "${" in stored:
+        text = Setting("value", stored, "a stored config")
+        return parse(str(_interpolate([text], [text])["value"]), FieldType(object))
+    if isinstance(stored, Mapping):
+        whole = expand(stored.get(_WHOLE, {}))
+        return {**whole, **{key: expand(value) for key, value in stored.items() if key != _WHOLE}}
+    return [expand(value) for value in stored] if isinstance(stored, list | tuple) else stored
 
 
 def _leaves(job: type[Any], prefix: str = "") -> Iterable[tuple[str, _Field]]:
@@ -142,14 +160,14 @@ def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> 
         literal = setting.typed and not _has_reference(setting)
         value = coerce(written, field_type) if literal else parse(str(written), field_type)
     except ValueError:
-        raise ConfigError(_named(setting, f"`{setting.key}` must be {field_type}, not `{written}`")) from None
+        raise ConfigError(_named(setting, f"`{setting.key}` must be {field_type}, not `{setting.value}`")) from None
     wanted = limit_broken(value, field.metadata) if not is_entry else None
     if wanted is not None:
         choices = field.metadata.get("choices")
         names = [str(name) for name in (choices() if callable(choices) else choices or ())]
         close = difflib.get_close_matches(str(value).lower(), names, 1)
         raise ConfigError(
-            _named(setting, f"`{setting.key}` must be {wanted}, not `{written}`"),
+            _named(setting, f"`{setting.key}` must be {wanted}, not `{setting.value}`"),
             hint=f"did you mean `{close[0]}`?" if close else None,
         )
     return value

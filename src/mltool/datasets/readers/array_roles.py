@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 import numpy as np
 import numpy.typing as npt
 
 from mltool.core.errors import ConfigError, DataError
+from mltool.datasets.columns import TARGET
+from mltool.datasets.source import SPLIT_WORDS
 
 Array = npt.NDArray[np.generic]
 
-SPLIT_WORDS = {
-    "training": "train",
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "testing": "test",
-    "test": "test",
-}
 _PICTURE_WORDS = frozenset(("image", "images", "img", "imgs", "pixels", "image_data"))
 _INPUT_WORDS = frozenset(("x", "x_data", "data", "input", "inputs", "feature", "features", "sample", "samples"))
 _SERIES_WORDS = frozenset(("signals", "sequences", "tokens", "input_ids", "numbers"))
@@ -68,6 +61,20 @@ def parse(name: str) -> tuple[str, str, str]:
         return "", "", stem
     role = "inputs" if stem in INPUT_WORDS else "labels" if stem in LABEL_WORDS else ""
     return (splits.pop() if splits else ""), role, stem or name
+
+
+def input_names(arrays: Sequence[str]) -> list[str]:
+    """Names for inputs that can be file names: different ones of letters, digits and `_`, none of them `target`."""
+    stems = [parse(name)[2] for name in arrays]
+    if len(set(stems)) < len(stems):
+        stems = list(arrays)
+    names: list[str] = []
+    for stem in stems:
+        taken = ("", TARGET, *map(str.lower, names))  # some disks take `X` and `x` for one file
+        wanted = re.sub(r"[^A-Za-z0-9_]+", "_", stem).strip("_")
+        candidates = chain([wanted], (f"input_{number}" for number in count(len(names) + 1)))
+        names.append(next(name for name in candidates if name.lower() not in taken))
+    return names
 
 
 def find_parts(arrays: Mapping[str, Array], fields: Mapping[str, str], source: str) -> list[Part]:

@@ -34,7 +34,6 @@ class Stored:
     kind: Literal["image", "tensor"]
     dtype: np.dtype[Any]
     parts: tuple[Array, ...]
-    nan_is_missing: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

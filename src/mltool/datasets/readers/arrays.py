@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.config import DataConfig
-from mltool.datasets.readers.array_roles import Array, Part, find_parts, parse, show
+from mltool.datasets.readers.array_roles import Array, Part, find_parts, input_names, parse, show
 from mltool.datasets.readers.array_source import MAX_BATCH_BYTES, ArraySource, Stored, class_name
 from mltool.datasets.source import Damage
 
@@ -124,13 +124,11 @@ def _check_lengths(parts: list[Part], arrays: Mapping[str, Array]) -> None:
 
 def _inputs(parts: list[Part], arrays: Mapping[str, Array], notes: list[str]) -> tuple[Stored, ...]:
     groups = [tuple(arrays[part.inputs[i]] for part in parts) for i in range(len(parts[0].inputs))]
-    stems = [parse(key)[2] for key in parts[0].inputs]
-    if len(set(stems)) < len(stems):
-        stems = list(parts[0].inputs)
-    inputs = [_input(stem, group, notes) for stem, group in zip(stems, groups, strict=True)]
+    names = input_names(parts[0].inputs)
+    inputs = [_input(name, group, notes) for name, group in zip(names, groups, strict=True)]
     if len(inputs) == 1:
         return tuple(inputs)
-    return tuple(replace(array, name=stem, kind="tensor") for array, stem in zip(inputs, stems, strict=True))
+    return tuple(replace(array, name=name, kind="tensor") for array, name in zip(inputs, names, strict=True))
 
 
 def _input(stem: str, group: tuple[Array, ...], notes: list[str]) -> Stored:
@@ -142,7 +140,7 @@ def _input(stem: str, group: tuple[Array, ...], notes: list[str]) -> Stored:
         num_axes = 2
     name = {2: "numbers", 3: "image", 4: "image"}.get(num_axes, stem)
     if kind in "fb":
-        return Stored(name, "tensor", np.dtype(np.float32), group, nan_is_missing=num_axes == 2)
+        return Stored(name, "tensor", np.dtype(np.float32), group)
     if num_axes == 2:
         # uint8 rows are flattened pictures, and no token is negative; other whole numbers are tokens.
         if group[0].dtype == np.uint8 or any(array.size and array.min() < 0 for array in group):
@@ -233,7 +231,7 @@ def _good_rows(
     for number, part in enumerate(parts):
         reasons: dict[int, str] = {}
         for array, key in (*zip(inputs, part.inputs, strict=True), (target, part.labels)):
-            for index, why in _unusable(array.parts[number], array.nan_is_missing):
+            for index, why in _unusable(array.parts[number]):
                 reasons.setdefault(index, f"`{key}` has {why}")
         for index in sorted(reasons):
             damage.add(f"{part.inputs[0]}[{index}]", reasons[index])
@@ -243,8 +241,8 @@ def _good_rows(
     return np.concatenate(part_N), np.concatenate(index_N)
 
 
-def _unusable(array: Array, nan_is_missing: bool) -> Iterator[tuple[int, str]]:
-    """Rows with a value that is infinite as float32, or no number where none may be missing."""
+def _unusable(array: Array) -> Iterator[tuple[int, str]]:
+    """Rows with a value that is no number, or infinite as float32."""
     if array.dtype.kind != "f":
         return
     step = max(1, MAX_BATCH_BYTES // max(1, array.itemsize * math.prod(array.shape[1:])))
@@ -253,10 +251,8 @@ def _unusable(array: Array, nan_is_missing: bool) -> Iterator[tuple[int, str]]:
             chunk = array[start : start + step].astype(np.float32)
         flat = chunk.reshape(len(chunk), math.prod(chunk.shape[1:]))
         for index in np.flatnonzero(~np.isfinite(flat).all(axis=1)).tolist():
-            if np.isinf(flat[index]).any():
-                yield start + index, "an infinite value"
-            elif not nan_is_missing:
-                yield start + index, "a value that is not a number"
+            is_infinite = np.isinf(flat[index]).any()
+            yield start + index, "an infinite value" if is_infinite else "a value that is not a number"
 
 
 def _fingerprint(arrays: Mapping[str, Array]) -> str:

@@ -18,20 +18,10 @@ from mltool.core.events import track
 from mltool.datasets.config import DataConfig
 from mltool.datasets.readers import pixels
 from mltool.datasets.schema import Column, ImageSpec, Schema, Target, TensorSpec
-from mltool.datasets.source import Batch, Damage, Rows
+from mltool.datasets.source import SPLIT_WORDS, Batch, Damage, Rows
 
 # Axes: N rows, C channels, H height, W width
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 NUM_THREADS = 2
 """Threads that decode: 1.7 to 1.9 times as fast as one on PNG and on photographs, no faster on JPEGs of 96x96."""
 
@@ -201,10 +191,10 @@ def _endings(files: list[str]) -> str:
 def _has_splits(root: Path, pictures: list[str]) -> bool:
     """Whether the first level is splits rather than classes."""
     folders = {file.split("/")[0] for file in pictures if "/" in file}
-    named = {folder for folder in folders if folder.lower() in SPLIT_FOLDERS}
+    named = {folder for folder in folders if folder.lower() in SPLIT_WORDS}
     # A folder `train` with pictures right in it, beside `car` and `bus`, is a class.
     nested = {file.split("/")[0] for file in pictures if file.count("/") >= 2}
-    if folders == named and any(SPLIT_FOLDERS[folder.lower()] == "train" for folder in folders):
+    if folders == named and any(SPLIT_WORDS[folder.lower()] == "train" for folder in folders):
         return True
     mixed = sorted(named & nested)
     if mixed and folders != named:
@@ -236,7 +226,7 @@ def _scan(root: Path, pictures: list[str]) -> tuple[dict[str, pixels.Header], Da
 
 
 def _splits(root: Path, files: list[str], labels: list[str]) -> dict[str, Rows]:
-    names = np.array([SPLIT_FOLDERS[file.split("/")[0].lower()] for file in files])
+    names = np.array([SPLIT_WORDS[file.split("/")[0].lower()] for file in files])
     splits = {str(name): np.flatnonzero(names == name).astype(np.int64) for name in np.unique(names)}
     known = {labels[row] for row in splits.get("train", [])}
     for row in range(len(files)):

@@ -153,8 +153,8 @@ def read(config: DataConfig, path: Path) -> TableSource:
 
 def _fingerprint(files: list[TableFile]) -> str:
     if len(files) == 1:
-        return files[0].sha256
-    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+        return files[0].fingerprint
+    return hashlib.sha256("".join(file.fingerprint for file in files).encode()).hexdigest()
 
 
 def _check_rows(file: TableFile) -> None:

@@ -28,6 +28,7 @@ from mltool.datasets.cells import category_text, json_lines, parse_number, short
 DELIMITED = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
+TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, *PARQUET, *(f"{suffix}.gz" for suffix in DELIMITED + JSON_LINES))
 
 TAB = "\t"
 Lines = npt.NDArray[np.int64]
@@ -49,6 +50,7 @@ class TableFile:
     Attributes:
         untyped: Columns of texts whose meaning is still to be found; the others have the type that the file gave them.
         lines_N: Line (or row, for Parquet) of each row, counted from 1.
+        fingerprint: SHA-256 over the kind and the bytes of the file.
         damaged: Line and reason of the rows that are not in `table`.
     """
 
@@ -56,7 +58,7 @@ class TableFile:
     table: pa.Table
     untyped: set[str]
     lines_N: Lines
-    sha256: str
+    fingerprint: str
     damaged: list[tuple[int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,18 +69,19 @@ def load(path: Path) -> TableFile:
     Raises:
         DataError: The file is missing, empty, of another kind, or broken beyond single rows.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    is_gzip = suffixes[-1:] == [".gz"]
-    suffix = (suffixes[:-1] if is_gzip else suffixes)[-1:]
-    kind = suffix[0] if suffix else ""
-    if kind not in DELIMITED + JSON_LINES + PARQUET:
+    suffix = next((suffix for suffix in TABLE_SUFFIXES if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
         raise DataError(
             f"`{path}` is not a table that can be read",
             hint="tables end in .csv, .tsv, .jsonl or .ndjson, each also with .gz, or in .parquet",
         )
     content = _content(path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    if is_gzip:
+    kind = suffix.removesuffix(".gz")
+    # The same bytes mean other rows under another ending.
+    digest = hashlib.sha256(kind.encode())
+    digest.update(content)
+    fingerprint = digest.hexdigest()
+    if kind != suffix:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
@@ -86,9 +89,9 @@ def load(path: Path) -> TableFile:
     if not content.removeprefix(BOM_UTF8).strip():
         raise DataError(f"`{path}` is empty")
     if kind in PARQUET:
-        return _load_parquet(path, content, sha256)
+        return _load_parquet(path, content, fingerprint)
     _check_text(path, content)
-    return (_load_delimited if kind in DELIMITED else _load_json_lines)(path, content, sha256)
+    return (_load_delimited if kind in DELIMITED else _load_json_lines)(path, content, fingerprint)
 
 
 def _content(path: Path) -> bytes:
@@ -131,7 +134,7 @@ def check_names(path: Path, names: list[str]) -> None:
         )
 
 
-def _load_delimited(path: Path, content: bytes, sha256: str) -> TableFile:
+def _load_delimited(path: Path, content: bytes, fingerprint: str) -> TableFile:
     names, delimiter, num_lines, start = _header(path, content)
     check_names(path, names)
     numeric = [name for name in names if _is_number(name)]
@@ -186,7 +189,7 @@ def _load_delimited(path: Path, content: bytes, sha256: str) -> TableFile:
         table, lines_N = table.filter(pa.array(~blank_N)), lines_N[~blank_N]
     table = table.select(named).rename_columns([names[place] for place in map(int, named)])
     damaged = [(line, row.why) for line, row in zip(invalid_lines, invalid, strict=True)]
-    return TableFile(path, table, set(table.column_names), lines_N, sha256, damaged, notes)
+    return TableFile(path, table, set(table.column_names), lines_N, fingerprint, damaged, notes)
 
 
 def _lines(table: pa.Table, invalid: list[_InvalidRow], num_header_lines: int) -> tuple[Lines, list[int]]:
@@ -238,7 +241,7 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _load_parquet(path: Path, content: bytes, sha256: str) -> TableFile:
+def _load_parquet(path: Path, content: bytes, fingerprint: str) -> TableFile:
     try:
         table = pyarrow.parquet.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
@@ -250,10 +253,10 @@ def _load_parquet(path: Path, content: bytes, sha256: str) -> TableFile:
     if unnamed:
         table = table.drop_columns(unnamed)
         notes.append(f"left out {len(unnamed)} columns of `{path.name}` without a name, such as row numbers")
-    return TableFile(path, table, set(), np.arange(1, table.num_rows + 1), sha256, notes=notes)
+    return TableFile(path, table, set(), np.arange(1, table.num_rows + 1), fingerprint, notes=notes)
 
 
-def _load_json_lines(path: Path, content: bytes, sha256: str) -> TableFile:
+def _load_json_lines(path: Path, content: bytes, fingerprint: str) -> TableFile:
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
     damaged = []
@@ -279,7 +282,7 @@ def _load_json_lines(path: Path, content: bytes, sha256: str) -> TableFile:
         else:
             arrays[name] = pa.array([_json_text(value) for value in values], pa.large_string())
             untyped.add(name)
-    return TableFile(path, pa.table(arrays), untyped, np.array(lines, np.int64), sha256, damaged)
+    return TableFile(path, pa.table(arrays), untyped, np.array(lines, np.int64), fingerprint, damaged)
 
 
 def _json_text(value: Any) -> str | None:

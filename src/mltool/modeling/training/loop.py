@@ -26,6 +26,7 @@ from mltool.modeling.training.feed import Feed, aligned, on_device
 from mltool.modeling.training.optimizer import lean_step, make_optimizer
 from mltool.modeling.training.schedule import learning_rate
 from mltool.modeling.user_code import user_code
+from mltool.runtimes.runner import Whole
 
 # Axes: N samples
 
@@ -109,9 +110,8 @@ class _Loop:
         self.saved_at = self.drawn_at = time.monotonic()
 
     def _batches_a_block(self) -> int:
-        inputs, _ = self.fit.train.gather(np.zeros(1, dtype=np.int64))
-        batch_bytes = self.config.batch_size * sum(tensor.nbytes for tensor in inputs)
-        return max(1, min(_MAX_BLOCK_BATCHES, _BLOCK_BYTES // max(1, batch_bytes)))
+        batch_bytes = self.config.batch_size * _sample_bytes(self.fit.train)
+        return max(1, min(_MAX_BLOCK_BATCHES, _BLOCK_BYTES // batch_bytes))
 
     def run(self, *, resume: bool) -> list[dict[str, Any]]:
         if resume and self.checkpoint_path.exists():
@@ -285,6 +285,11 @@ class _Loop:
         return ", ".join(parts)
 
 
+def _sample_bytes(feed: Feed) -> int:
+    inputs, _ = feed.gather(np.zeros(1, dtype=np.int64))
+    return max(1, sum(tensor.nbytes for tensor in inputs))
+
+
 def evaluate(
     fit: Fit, feed: Feed, autocast: AbstractContextManager[Any] | None = None
 ) -> tuple[dict[str, np.ndarray], float]:
@@ -293,17 +298,17 @@ def evaluate(
     was_training = network.training
     network.eval()
     head = task.head(fit.target_scale).to(fit.device)
-    parts, loss_sum = [], 0.0
+    outputs, loss_sum = Whole(len(feed)), 0.0
+    batch_rows = max(fit.config.batch_size, min(_EVALUATION_ROWS, _BLOCK_BYTES // _sample_bytes(feed)))
     with torch.no_grad(), user_code("the network's forward"), autocast or nullcontext():
-        for start in range(0, len(feed), _EVALUATION_ROWS):
-            rows_N = np.arange(start, min(len(feed), start + _EVALUATION_ROWS))
+        for start in range(0, len(feed), batch_rows):
+            rows_N = np.arange(start, min(len(feed), start + batch_rows))
             inputs, target_N = on_device(feed.gather(rows_N), fit.device)
             answer = network(*inputs)
             loss_sum += float(task.loss(answer, target_N)) * len(rows_N)
-            parts.append({name: value.float().cpu().numpy() for name, value in head(answer).items()})
+            outputs.write(start, {name: value.float().cpu().numpy() for name, value in head(answer).items()})
     network.train(was_training)
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return outputs, loss_sum / len(feed)
+    return outputs.arrays, loss_sum / len(feed)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ def make_optimizer(network: nn.Module, name: str, *, lr: float, weight_decay: fl
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in weights)
     if name == "sgd":
-        return SGD(groups, lr=lr, momentum=momentum, fused=fused)
+        # Not fused: with momentum, torch's fused SGD fails on a weight whose first gradient comes late.
+        return SGD(groups, lr=lr, momentum=momentum)
     return (AdamW if name == "adamw" else Adam)(groups, lr=lr, fused=fused)
 
 

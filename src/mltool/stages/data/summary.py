@@ -62,7 +62,7 @@ def report_of(dataset: Dataset) -> DatasetReport:
 
 def _columns(schema: Schema, train: Columns) -> list[ColumnSummary]:
     """Each column of the training split, seen in at most 100,000 evenly spaced rows."""
-    step = max(1, len(train) // _MAX_ROWS)
+    step = -(-len(train) // _MAX_ROWS) or 1
     summaries = []
     for index, column in enumerate(schema.columns_of("number")):
         values_N = np.asarray(train.inputs["numbers"][::step, index], dtype=np.float64)

@@ -62,7 +62,7 @@ def evaluate(model: Artifact, job: EvaluateJob, store: Store) -> Evaluation:
             parts.append(runner.run(dict(zip(names, inputs.values(), strict=True))))
             bar.advance(len(target_N))
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    metrics, intervals = _measured(model, outputs, np.asarray(columns.target), job)
+    metrics, intervals = _measured(model, outputs, np.asarray(columns.target), job, store)
     return Evaluation(model.label, job.split, len(columns), metrics, intervals, job.confidence)
 
 
@@ -87,12 +87,16 @@ def dataset_of(model: Artifact, store: Store) -> Dataset:
 
 
 def _measured(
-    model: Artifact, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, job: EvaluateJob
+    model: Artifact, outputs: Mapping[str, np.ndarray], target_N: np.ndarray, job: EvaluateJob, store: Store
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     if not is_finite(outputs):
         raise DataError(f"`{model.label}` gives answers that are not finite, so it cannot be measured")
     path = model.config.get("task", {}).get("metric")
     if path is not None:
+        if not store.holds(model):
+            raise ArtifactError(
+                f"`{model.path}` is not in this project's store, so the metric that it names is not run"
+            )
         from mltool.modeling.custom_metric import custom_metric  # the user's own code, which may need torch
 
         return custom_metric(path, outputs, target_N), {}

@@ -53,22 +53,25 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
         )
     dataset = open_dataset(job.data, store)
     splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
-    read = _graph if path.suffix == ".onnx" else _network
-    form, task, rebuild = read(path, job, dataset.schema, splits["train"])
+    stored = nested(plan.values)
+    if path.suffix == ".onnx":
+        form, task = _graph(path, job, dataset.schema, splits["train"])
+    else:
+        form, task = _network(path, job, dataset.schema, splits["train"])
     made = Made(
         form=form,
         task=task,
         schema=dataset.schema,
         splits=splits,
-        config=nested(plan.values),
-        rebuild=rebuild,
+        config=stored,
+        rebuild={} if path.suffix == ".onnx" else recipe(job.model, stored["model"], dataset.schema, task),
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
         facts={"made_by": "import", "weights": path.name},
     )
     return package(made, model_name(job.name, job.data, dataset), store)
 
 
-def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task, dict[str, object]]:
+def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task]:
     network = make_network(job.model, schema, seed=0)
     load_weights(network, read_weights(path), path)
     network.eval()
@@ -79,10 +82,10 @@ def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tupl
     inputs, _ = train.take(slice(0, _PROBE_ROWS))
     prepared = [module(torch.from_numpy(x)) for module, x in zip(modules, inputs.values(), strict=True)]
     task = make_task(job.task, schema, answer_of(network, prepared))
-    return NetworkForm(network, modules, task), task, recipe(job.model, schema, network, task)
+    return NetworkForm(network, modules, task), task
 
 
-def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task, dict[str, object]]:
+def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task]:
     model = read_graph(path)
     form = GraphForm(model)
     names = form.input_names(schema)
@@ -95,4 +98,4 @@ def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[
             hint="a batch size may be baked into it: export it again with an open axis 0",
         ) from error
     task = make_task(job.task, schema, answers)
-    return GraphForm(named(model, names, task.output_kind)), task, {}
+    return GraphForm(named(model, names, task.output_kind)), task

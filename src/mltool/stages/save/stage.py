@@ -20,7 +20,7 @@ from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.config import ModelConfig, TaskConfig
 from mltool.modeling.made import Made
-from mltool.modeling.network import answer_of, evaluating
+from mltool.modeling.network import answer_of, evaluating, outputs_by_name
 from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
@@ -51,11 +51,13 @@ def save(
     """
     inputs = _named(module, sample_inputs)
     labels = None if sample_labels is None else _array(sample_labels, "sample_labels", "biufU")
-    schema, columns = _columns(inputs, labels, classes)
-    modules: list[nn.Module] = [preprocessing.Identity() for _ in schema.inputs]
-    probed = [torch.from_numpy(np.array(columns.inputs[spec.name][:_PROBE_ROWS])) for spec in schema.inputs]
+    _check_lengths(inputs, labels)
+    probed = [torch.from_numpy(np.array(array[:_PROBE_ROWS])) for array in inputs.values()]
     with evaluating(module):
-        task = make_task(TaskConfig(), schema, answer_of(module, probed))
+        answer = answer_of(module, probed)
+        schema, columns = _columns(inputs, labels, classes, _width(answer))
+        task = make_task(TaskConfig(), schema, answer)
+        modules: list[nn.Module] = [preprocessing.Identity() for _ in schema.inputs]
         config = ModelConfig(target=_import_path(module))
         made = Made(
             form=NetworkForm(module, modules, task),
@@ -64,7 +66,7 @@ def save(
             splits={"samples": columns},
             is_labelled=labels is not None,
             config={"name": name, "model": {"target": config.target}},
-            rebuild=recipe(config, schema, module, task) if config.target else {},
+            rebuild=recipe(config, {}, schema, task) if config.target else {},
             facts={"made_by": "save"},
         )
         return package(made, check_name(name or project_name()), store)
@@ -97,17 +99,26 @@ def _array(value: Any, what: str, kinds: str) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
+def _check_lengths(inputs: Mapping[str, np.ndarray], labels: np.ndarray | None) -> None:
+    lengths = {key: len(array) for key, array in inputs.items()}
+    if len({*lengths.values(), *([] if labels is None else [len(labels)])}) > 1:
+        raise ConfigError(f"the samples differ in number: {lengths}, labels {None if labels is None else len(labels)}")
+
+
+def _width(answer: Any) -> int:
+    """The columns of the one table that a module answers, else 0."""
+    outputs = list(outputs_by_name(answer).values())
+    return outputs[0].shape[1] if len(outputs) == 1 and outputs[0].dim() == 2 else 0
+
+
 def _columns(
-    inputs: Mapping[str, np.ndarray], labels: np.ndarray | None, classes: Sequence[str] | None
+    inputs: Mapping[str, np.ndarray], labels: np.ndarray | None, classes: Sequence[str] | None, width: int
 ) -> tuple[Schema, Columns]:
     """The samples as columns, exactly as they were given: the module knows what it expects."""
-    lengths = {key: len(array) for key, array in inputs.items()}
-    num_samples = next(iter(lengths.values()))
-    if (labels is not None and len(labels) != num_samples) or len(set(lengths.values())) > 1:
-        raise ConfigError(f"the samples differ in number: {lengths}, labels {None if labels is None else len(labels)}")
+    num_samples = len(next(iter(inputs.values())))
     target, target_N = Target("output", "tensor"), np.zeros(num_samples, dtype=np.float32)
     if labels is not None:
-        target, target_N = _target(labels, classes)
+        target, target_N = _target(labels, classes, width)
     elif classes is not None:
         target, target_N = Target("label", "class", tuple(classes)), np.zeros(num_samples, dtype=np.int64)
     schema = Schema(
@@ -118,12 +129,13 @@ def _columns(
     return schema, Columns(dict(inputs), target_N)
 
 
-def _target(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[Target, np.ndarray]:
+def _target(labels: np.ndarray, classes: Sequence[str] | None, width: int) -> tuple[Target, np.ndarray]:
+    """What the labels are; codes without names are counted by the module's outputs, as some classes may be absent."""
     if labels.dtype.kind == "U":
         return _target_of_names(labels, classes)
     if labels.dtype.kind in "biu" and labels.ndim == 1:
         codes_N = labels.astype(np.int64)
-        named = tuple(classes or (str(code) for code in range(int(codes_N.max()) + 1)))
+        named = tuple(classes or (str(code) for code in range(max(width, int(codes_N.max()) + 1))))
         if codes_N.min() < 0 or codes_N.max() >= len(named):
             raise ConfigError(
                 f"`sample_labels` goes from {codes_N.min()} to {codes_N.max()}, but there are {len(named)} classes"

@@ -6,16 +6,20 @@ import datetime
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mltool.artifacts import digest
 from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
+from mltool.stages.train.config import TrainJob
 
-_FILE = "run.json"
+_FILE, _LOCK = "run.json", ".lock"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -44,6 +48,20 @@ class Run:
             self._write()
         return self.memory[name]
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from resuming the run while this one is at it."""
+        with FileLock(str(self.folder / _LOCK)):
+            yield
+
+    @property
+    def is_held(self) -> bool:
+        try:
+            with FileLock(str(self.folder / _LOCK), timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def finish(self, artifact: str) -> None:
         self.artifact = artifact
         self._write()
@@ -53,25 +71,28 @@ class Run:
         write_json(self.folder / _FILE, {"key": self.key, "artifact": self.artifact, "memory": self.memory})
 
 
-def new_run(store: Store, config: dict[str, Any], data_digest: str) -> Run:
+def new_run(store: Store, key: str) -> Run:
     now = datetime.datetime.now(datetime.UTC)
     folder = store.runs / f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     with explained_disk_errors(store.root):
         folder.mkdir(parents=True)
-        run = Run(folder, _key(config, data_digest), None, {})
+        run = Run(folder, key, None, {})
         run._write()
     return run
 
 
-def unfinished_run(store: Store, config: dict[str, Any], data_digest: str) -> Run | None:
-    """The newest run with this config and data that wrote a checkpoint and came to no end."""
-    fitting = _runs(store, _key(config, data_digest))
-    return next((run for run in fitting if run.artifact is None and (run.folder / CHECKPOINT).exists()), None)
+def unfinished_run(store: Store, key: str) -> Run | None:
+    """The newest run with this key that wrote a checkpoint, came to no end, and that nobody is working on."""
+    fitting = _runs(store, key)
+    return next(
+        (run for run in fitting if run.artifact is None and (run.folder / CHECKPOINT).exists() and not run.is_held),
+        None,
+    )
 
 
-def finished_run(store: Store, config: dict[str, Any], data_digest: str) -> Run | None:
+def finished_run(store: Store, key: str) -> Run | None:
     """The newest complete run with this config and data whose model still exists."""
-    fitting = _runs(store, _key(config, data_digest))
+    fitting = _runs(store, key)
     return next((run for run in fitting if run.artifact and _exists(store, run.artifact)), None)
 
 
@@ -89,7 +110,11 @@ def _runs(store: Store, key: str) -> Iterator[Run]:
             continue  # killed before it wrote its first line
 
 
-def _key(config: dict[str, Any], data_digest: str) -> str:
-    """What makes two runs the same: the config without where it logs to, and the data."""
-    train = {k: v for k, v in config["train"].items() if not k.startswith(("wandb", "checkpoint"))}
-    return digest.of_json([{**config, "train": train}, data_digest])
+def run_key(job: TrainJob, data_digest: str) -> str:
+    """What makes two runs the same: every value that they use, but not where they log to, and the data.
+
+    It is a digest of resolved values, so that another `${oc.env:LR}` is another run, and no secret is written.
+    """
+    values = asdict(job)
+    values["train"] = {k: v for k, v in values["train"].items() if not k.startswith(("wandb", "checkpoint"))}
+    return digest.of_json([values, data_digest])

@@ -27,7 +27,7 @@ from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
 from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, threads_for
 from mltool.stages.train.config import TrainJob
-from mltool.stages.train.run import Run, finished_run, new_run, unfinished_run
+from mltool.stages.train.run import Run, finished_run, new_run, run_key, unfinished_run
 from mltool.stages.train.tracking import trackers
 
 _PROBE_ROWS = 64
@@ -52,29 +52,30 @@ def _train(plan: Resolved[TrainJob], store: Store, *, resume: bool) -> Artifact:
     dataset = open_dataset(job.data, store)
     name = model_name(job.name, job.data, dataset)
     stored = nested(plan.values)
-    run = _run_to_use(store, stored, dataset, resume)
+    run = _run_to_use(store, run_key(job, dataset.artifact.digest), resume)
     if run.artifact is not None:
         artifact = store.find(run.artifact, ArtifactKind.model)
         events.info(f"already complete: `{artifact.label}`")
         return artifact
-    made = _trained(job, dataset, stored, run, resume=resume)
-    artifact = package(made, name, store)
-    run.finish(artifact.digest)
+    with run.held():
+        made = _trained(job, dataset, stored, run, resume=resume)
+        artifact = package(made, name, store)
+        run.finish(artifact.digest)
     return artifact
 
 
-def _run_to_use(store: Store, stored: dict[str, Any], dataset: Dataset, resume: bool) -> Run:
+def _run_to_use(store: Store, key: str, resume: bool) -> Run:
     if not resume:
-        return new_run(store, stored, dataset.artifact.digest)
-    run = unfinished_run(store, stored, dataset.artifact.digest)
+        return new_run(store, key)
+    run = unfinished_run(store, key)
     if run is not None:
         events.info(f"resuming run {run.id}")
         return run
-    done = finished_run(store, stored, dataset.artifact.digest)
+    done = finished_run(store, key)
     if done is not None:
         return done
     events.info("there is no unfinished run with this config; starting a new one")
-    return new_run(store, stored, dataset.artifact.digest)
+    return new_run(store, key)
 
 
 def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, *, resume: bool) -> Made:
@@ -107,7 +108,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
         schema=schema,
         splits=splits,
         config=stored,
-        rebuild=recipe(job.model, schema, network, task),
+        rebuild=recipe(job.model, stored["model"], schema, task),
         history=history,
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
         facts={"run": run.id, "threads": threads, "bf16": bf16, "device": device.type, "made_by": "train"},

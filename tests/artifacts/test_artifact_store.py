@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,29 @@ def test_manifests_come_oldest_first_without_the_damaged(store: Store) -> None:
     (broken.path / "artifact.json").write_text("{", encoding="utf-8")
     assert {path for path, _ in store.manifests()} == {model.path, dataset.path}
     assert [path for path, _ in store.manifests(MODEL)] == [model.path]
+
+
+def test_another_artifact_in_the_place_of_a_named_one_is_refused(store: Store) -> None:
+    first, other = commit(store), commit(store, config={"a": 2})
+    shutil.rmtree(first.path)
+    shutil.copytree(other.path, first.path)
+    with pytest.raises(ArtifactError, match="holds another artifact than `digits@1`"):
+        store.find("digits@1", MODEL)
+    assert store.find("digits@2", MODEL).digest == other.digest
+
+
+def test_what_was_made_once_more_is_the_latest_again(store: Store) -> None:
+    commit(store)
+    second = commit(store, config={"a": 2})
+    time.sleep(1.1)  # the times of versions are in whole seconds
+    again = commit(store)
+    assert (again.ref, store.find("latest", MODEL).ref) == ("digits@1", "digits@1")
+    assert second.ref == "digits@2"
+
+
+def test_an_artifact_of_another_store_is_not_removed(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    theirs = commit(other)
+    with pytest.raises(ArtifactError, match="is not in the store"):
+        store.remove(store.find(str(theirs.path), MODEL))
+    assert other.find("digits@1", MODEL).digest == theirs.digest

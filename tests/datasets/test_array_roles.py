@@ -6,7 +6,7 @@ import pytest
 from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.readers import arrays
-from mltool.datasets.readers.array_roles import INPUT_WORDS, LABEL_WORDS, parse
+from mltool.datasets.readers.array_roles import INPUT_WORDS, LABEL_WORDS, input_names, parse
 
 CONFIG = DataConfig(source="digits.npz")
 LABELS = np.array([0, 1, 0, 1, 2, 2])
@@ -147,3 +147,24 @@ def test_fields_that_do_not_fit_are_an_error_of_the_user(fields: dict[str, str],
 def test_a_configured_image_size_is_refused_rather_than_ignored() -> None:
     with pytest.raises(ConfigError, match=r"data.image_size"):
         arrays.understand({"x": floats(6, 2), "y": LABELS}, DataConfig(image_size=8))
+
+
+@pytest.mark.parametrize(
+    ("arrays_by_user", "names"),
+    [
+        (["../../x", "/etc/y"], ["x", "etc_y"]),
+        (["../..", "///"], ["input_1", "input_2"]),
+        (["target", "input_1", "input_2"], ["input_1", "input_2", "input_3"]),
+        (["../x", "x"], ["x", "input_2"]),
+        (["Target"], ["input_1"]),
+    ],
+)
+def test_names_of_inputs_stay_in_their_folder_and_apart(arrays_by_user: list[str], names: list[str]) -> None:
+    assert input_names(arrays_by_user) == names
+
+
+def test_an_input_called_target_or_a_path_gets_a_harmless_name() -> None:
+    found = {"target": floats(6, 3), "../../left": floats(6, 4), "y": LABELS}
+    fields = {"inputs": "target,../../left", "labels": "y"}
+    source = arrays.understand(found, DataConfig(fields=fields))
+    assert [spec.name for spec in source.schema(np.arange(6)).inputs] == ["input_1", "left"]

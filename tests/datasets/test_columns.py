@@ -149,3 +149,13 @@ def test_columns_of_different_lengths_are_refused(split: Path) -> None:
     write(split, x=np.ones((4, 3), np.float32))
     with pytest.raises(ArtifactError, match="differ in length"):
         columns_of(split)
+
+
+@pytest.mark.parametrize("name", ["../x", "../../x", "a/x", "/x"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "train"
+    with pytest.raises(ArtifactError, match=f"`{name}` cannot name a column"):
+        write(folder, **{name: np.zeros(3)})
+    assert list(tmp_path.rglob("*.npy")) == []
+    with pytest.raises(ArtifactError, match=f"`{name}` cannot name a column"):
+        open_columns(folder, [name])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.errors import ArtifactError, ConfigError, DataError, MltoolError
 from mltool.datasets.config import DataConfig
-from mltool.datasets.dataset import Dataset, write_dataset
-from mltool.datasets.readers import arrays, table
+from mltool.datasets.dataset import Dataset, fingerprint_of, write_dataset
+from mltool.datasets.readers import arrays, embedded, table
 from mltool.datasets.schema import Schema
 from mltool.datasets.source import Batch, Rows
 
@@ -305,3 +305,57 @@ def test_a_column_that_is_lost_later_is_refused(tmp_path: Path, store: Store) ->
     with contextlib.suppress(ArtifactError):
         store.find("pets", ArtifactKind.dataset)
         pytest.fail("a dataset without a column was found")
+
+
+def test_classes_that_have_names_are_not_renamed(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(ConfigError, match="here one is called `cat` already"):
+        add(write_table(tmp_path), store, classes=("dog", "cat"))
+    assert is_empty(store.artifacts)
+
+
+def test_a_class_without_training_rows_is_noted(store: Store) -> None:
+    named = {
+        f"{split}_{what}": np.ones((20, 2), "f4") if what == "inputs" else np.arange(20) % num_classes
+        for split, num_classes in {"train": 2, "validation": 2, "test": 3}.items()
+        for what in ("inputs", "labels")
+    }
+    config = DataConfig(source="x.npz", classes=("no", "yes", "perhaps"))
+    notes = write_dataset(arrays.understand(named, config), config, store, "x").notes
+    assert "no training row has the class `perhaps`: it cannot be learned; give more rows of it" in notes
+
+
+def test_the_same_bytes_with_another_label_are_another_dataset(store: Store, tmp_path: Path) -> None:
+    config = DataConfig(source="penguins")
+    source = embedded.read(config, "penguins")
+    mine = tmp_path / "mine.csv"
+    shutil.copy(Path(embedded.__file__).parents[1] / "embedded" / "penguins.csv", mine)
+    assert write_dataset(source, config, store, "penguins").schema.target.name == "species"
+    assert add(mine, store, "mine").schema.target.name == table.read(DataConfig(), mine).target.name != "species"
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"label": "age"},
+        {"label_kind": "class"},
+        {"classes": ("no", "yes")},
+        {"ignore": ("age",)},
+        {"categories": ("age",)},
+        {"fields": {"labels": "y"}},
+        {"image_size": 8},
+        {"channels": 1},
+        {"validation_fraction": 0.3},
+        {"test_fraction": 0.3},
+        {"split_seed": 1},
+    ],
+    ids=lambda knobs: next(iter(knobs)),
+)
+def test_every_knob_that_shapes_a_dataset_is_in_its_identity(tmp_path: Path, knobs: dict[str, Any]) -> None:
+    source = table.read(DataConfig(), write_table(tmp_path))
+    assert fingerprint_of(source, DataConfig(**knobs)) != fingerprint_of(source, DataConfig())
+
+
+def test_only_what_the_bytes_tell_is_left_out_of_the_identity(tmp_path: Path) -> None:
+    identity = fingerprint_of(table.read(DataConfig(), write_table(tmp_path)), DataConfig())
+    left_out = {knob.name for knob in fields(DataConfig)} - identity.keys()
+    assert left_out == {"source", "target", "args", "test", "max_damaged"}

@@ -109,3 +109,13 @@ def test_a_damaged_dvc_file_is_named_without_a_hash(outside: Path, content: str)
     (outside / "x.csv").write_text(TABLE)
     (outside / "x.csv.dvc").write_bytes(content.encode(errors="surrogateescape"))
     assert provenance(outside / "x.csv") == {"dvc_file": "x.csv.dvc"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the monitor is a shell script")
+def test_no_program_that_the_repository_names_is_run(repository: Path) -> None:
+    monitor, trace = repository / "monitor", repository / "trace"
+    monitor.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
+    monitor.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", str(monitor))
+    assert provenance(repository / "data" / "x.csv")["git_dirty"] is False
+    assert not trace.exists()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -246,3 +247,32 @@ def test_any_bytes_are_read_or_refused_with_a_reason(
     except MltoolError:
         return
     assert all(len(array) == inputs.num_rows > 0 for array in inputs.arrays.values())
+
+
+@pytest.mark.parametrize("header", ["BMI,city", "RIFFS,city"])
+def test_a_table_whose_header_begins_like_a_picture_is_a_table(monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    name = header.partition(",")[0]
+    schema = Schema(
+        (Column(name, "number"), Column("city", "category", ("oslo",))),
+        (TensorSpec("numbers", "float32", (1,)), TensorSpec("categories", "int64", (1,))),
+        TABLE.target,
+    )
+    give(monkeypatch, f"{header}\n22.5,oslo\n".encode())
+    assert read_records("-", schema).arrays["numbers"].tolist() == [[22.5]]
+
+
+def test_an_npz_that_unpacks_to_more_than_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy(np.zeros((2, 3), np.float32)))
+        archive.filelist[0].file_size = 1 << 50  # what the directory at the end of the file says
+    with pytest.raises(DataError, match=r"unpacks to 1048576\.0 GiB, more than the memory that is free"):
+        read_records(str(path), VECTOR)
+
+
+def test_the_names_in_an_npz_are_checked_before_an_array_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "broken.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("z.npy", b"\x93NUMPY, cut off")
+    with pytest.raises(InputError, match="unknown array `z`"):
+        read_records(str(path), VECTOR)

@@ -16,6 +16,7 @@ from mltool.core.errors import DataError, MltoolError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.encoder import Encoder
 from mltool.datasets.readers.table import TableSource, read
+from mltool.datasets.readers.table_files import TABLE_SUFFIXES
 
 
 @pytest.fixture
@@ -252,3 +253,21 @@ def test_a_damaged_row_is_named_by_the_line_it_begins_on(folder: Path, rows: lis
     line = 2 + sum(1 + before.count("\n") for before in lines[:place])
     source = table(folder, "a,b,y\n" + "\n".join(lines) + "\n")
     assert (f"data.csv:{line}", "1 cells, but the header has 3") in source.damage.found
+
+
+def test_every_table_suffix_can_be_read(folder: Path) -> None:
+    text = {".csv": "a,y\n1,x\n2,z\n", ".tsv": "a\ty\n1\tx\n2\tz\n"}
+    lines = '{"a": 1, "y": "x"}\n{"a": 2, "y": "z"}\n'
+    for suffix in TABLE_SUFFIXES:
+        if suffix == ".parquet":
+            pq.write_table(pa.table({"a": [1, 2], "y": ["x", "z"]}), folder / "data.parquet")
+            assert read(DataConfig(), folder / "data.parquet").num_rows == 2
+            continue
+        content = text.get(suffix.removesuffix(".gz"), lines).encode()
+        content = gzip.compress(content) if suffix.endswith(".gz") else content
+        assert table(folder, content, f"data{suffix}").num_rows == 2
+
+
+def test_the_same_bytes_under_another_ending_are_another_source(folder: Path) -> None:
+    text = "a\ty\n1\tx\n2\tz\n"
+    assert table(folder, text, "data.csv").fingerprint != table(folder, text, "data.tsv").fingerprint

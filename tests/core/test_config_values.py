@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mltool.core.config.fields import setting
-from mltool.core.config.load import Resolved, load_config, resolve
+from mltool.core.config.load import Resolved, expand, load_config, resolve
 from mltool.core.config.settings import find_project, is_override
 from mltool.core.errors import ConfigError
 from mltool.stages.evaluate.config import EvaluateJob
@@ -261,3 +261,11 @@ def test_the_project_is_the_nearest_folder_with_a_file(tmp_path: Path) -> None:
 )
 def test_a_token_is_an_override_if_it_starts_with_a_key(token: str, is_one: bool) -> None:
     assert is_override(token) is is_one
+
+
+def test_a_mapping_with_a_reference_keeps_its_text_beside_further_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLTEST_ARGS", "{hidden: 12}")
+    plan = resolve(TrainJob, "train", ["model.args=${oc.env:MLTEST_ARGS}", "model.args.depth=2"])
+    assert plan.config.model.args == {"hidden": 12, "depth": 2}
+    assert plan.values["model.args"] == {"*": "${oc.env:MLTEST_ARGS}", "depth": 2}
+    assert expand(plan.values["model.args"]) == {"hidden": 12, "depth": 2}

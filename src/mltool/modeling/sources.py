@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mltool.artifacts.manifest import ArtifactKind
-from mltool.artifacts.references import check_name
+from mltool.artifacts.references import LATEST, check_name
 from mltool.artifacts.store import Store
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError, ConfigError, DataError
@@ -142,4 +142,6 @@ def project_name() -> str:
 
 
 def _as_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "model"
+    """`text` as a name that every store takes."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:100].strip("-._")
+    return f"{name}-1" if name == LATEST else name or "model"

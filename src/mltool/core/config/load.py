@@ -100,7 +100,7 @@ def expand(stored: Any) -> Any:
         text = Setting("value", stored, "a stored config")
         return parse(str(_interpolate([text], [text])["value"]), FieldType(object))
     if isinstance(stored, Mapping):
-        whole = expand(stored.get(_WHOLE, {}))
+        whole = expand(stored[_WHOLE]) if _WHOLE in stored else {}
         return {**whole, **{key: expand(value) for key, value in stored.items() if key != _WHOLE}}
     return [expand(value) for value in stored] if isinstance(stored, list | tuple) else stored
 

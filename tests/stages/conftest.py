@@ -68,6 +68,7 @@ def corn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corn]:
     torch.save({**data, "test_images": images[500:], "test_targets": labels[500:]}, folder / "data.pt")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
+        torch.manual_seed(0)
         network = importlib.import_module("corn_src.models.model").MyAwesomeModel()
         _train_by_hand(network, images[:500], labels[:500])
         _write_weights(network, folder)
@@ -75,11 +76,10 @@ def corn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corn]:
 
 
 def _train_by_hand(network: nn.Module, images: Tensor, labels: Tensor) -> None:
-    torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so small that a second thread costs more than it brings
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    for _ in range(12):
+    for _ in range(30):
         for start in range(0, len(images), 50):
             optimizer.zero_grad()
             nn.functional.nll_loss(network(images[start : start + 50]), labels[start : start + 50]).backward()

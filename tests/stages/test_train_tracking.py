@@ -14,7 +14,7 @@ from mltool.stages.train.tracking import HISTORY, trackers
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return new_run(Store(tmp_path / ".mltool"), {"train": {}}, "d")
+    return new_run(Store(tmp_path / ".mltool"), "key")
 
 
 def log(run: Run, *rows: dict[str, Any]) -> None:

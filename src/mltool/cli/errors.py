@@ -66,7 +66,7 @@ def _end(error: MltoolError, exit_code: int, arguments: Sequence[str]) -> int:
     elif isinstance(kept, Artifact) and output.mode() is Mode.human:
         from mltool.cli.show import show_artifact
 
-        show_artifact(kept)
+        show_artifact(kept, with_reasons=False)
     output.show_error(error.message, error.hint)
     return exit_code
 

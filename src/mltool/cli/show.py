@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mltool.artifacts.artifact import Artifact
-from mltool.artifacts.checks import Check
+from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.digest import SHORT
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
@@ -31,21 +32,22 @@ def show_made(artifact: Artifact, *, and_open: bool = False) -> None:
         open_report(artifact)
 
 
-def show_artifact(artifact: Artifact, extra: dict[str, Any] | None = None) -> None:
+def show_artifact(artifact: Artifact, extra: dict[str, Any] | None = None, *, with_reasons: bool = True) -> None:
     """Show an artifact.
 
     Args:
         extra: What `--json` holds beside the artifact.
+        with_reasons: Why checks failed; an error that follows says it already.
     """
     if output.mode() is Mode.json:
         output.write_json({**artifact.to_json(), **(extra or {})})
     elif output.mode() is Mode.quiet:
         output.write(str(artifact.path))
     else:
-        _draw_artifact(artifact)
+        _draw_artifact(artifact, with_reasons=with_reasons)
 
 
-def _draw_artifact(artifact: Artifact) -> None:
+def _draw_artifact(artifact: Artifact, *, with_reasons: bool) -> None:
     _draw_head(artifact)
     facts = artifact.manifest.facts
     if artifact.metrics:
@@ -54,7 +56,8 @@ def _draw_artifact(artifact: Artifact) -> None:
         draw_metrics(artifact.metrics, facts.get("intervals"), facts.get("confidence"))
     if artifact.checks:
         output.write("")
-        draw_checks(artifact.checks)
+        checks = artifact.checks
+        draw_checks(checks if with_reasons else [replace(c, detail="") if any_failed([c]) else c for c in checks])
     _draw_tail(artifact, _next(artifact))
 
 

@@ -66,7 +66,7 @@ def tracking(
         folder: Where an offline run is written; the line that uploads it later is said at the end.
 
     Raises:
-        RemoteError: The mode `online` was asked for by somebody who is not logged in.
+        RemoteError: `online` was asked for by somebody who is not logged in, or not even an offline run can start.
     """
     import wandb
 
@@ -85,10 +85,12 @@ def tracking(
     try:
         run = start(decided)
     except wandb.Error as error:
-        if mode == "online" and not _has_key():
-            hint = "run `wandb login`, or use `wandb_mode=offline`"
+        if decided == "offline" or (mode == "online" and not _has_key()):
+            login = "run `wandb login`, or use `wandb_mode=offline`"
+            hint = "leave `wandb_project` out" if decided == "offline" else login
             raise RemoteError(f"Weights & Biases cannot be used: {_first_line(error)}", hint=hint) from error
         events.warning(f"Weights & Biases cannot be used: {_first_line(error)}; it runs offline")
+        wandb.teardown()  # else the id of the run is still in use
         decided = "offline"
         run = start(decided)
     is_logged = True

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -109,12 +110,32 @@ def without_paths(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take out what exporters write about this machine (stack traces with absolute paths), and name the batch axis."""
     axes = model.graph.input[0].type.tensor_type.shape.dim
     symbol = axes[0].dim_param if axes else ""
-    _undescribed(model)
-    for function in model.functions:
-        _undescribed(function, *function.node, *function.value_info)
+    _clear(model)
     for graph in (inner for outer in (model.graph, *model.functions) for inner in _with_nested(outer)):
-        ...
+        values = [*graph.value_info]
+        tensors: list[onnx.TensorProto] = []
+        if isinstance(graph, onnx.GraphProto):  # a function has names only
+            values += [*graph.input, *graph.output]
+            tensors += graph.initializer
+        for part in (graph, *graph.node, *values, *tensors):
+            _clear(part)
+        for axis in (axis for value in values for axis in value.type.tensor_type.shape.dim):
+            if symbol and axis.dim_param == symbol:
+                axis.dim_param = BATCH_AXIS
     return model
+
+
+def _clear(part: Any) -> None:
+    part.doc_string = ""
+    del part.metadata_props[:]
+
+
+def _with_nested(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+    """A graph or a function, and all graphs inside it, such as the two branches of an `If`."""
+    yield graph
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            yield from _with_nested(inner)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 from torch import nn
 
 from mltool.artifacts.checks import Check
-from mltool.core import events
 from mltool.datasets.schema import Schema
 from mltool.modeling.export import ExportError, export_onnx
 from mltool.modeling.network import input_names
@@ -49,6 +48,5 @@ class NetworkForm:
         try:
             export_onnx(self._served, example, inputs, outputs, folder / GRAPH)
         except ExportError as error:  # the run is not lost: weights and report are kept
-            events.warning(error.message)
             return Check.failed("export", error.message)
         return Check.passed("export")

@@ -24,10 +24,11 @@ def why_not_traced(error: Exception, export: Callable[[], object]) -> str:
     """
     text = str(error)
     if "specialized" in text or "Constraints violated" in text:
-        return f"a batch size is baked into the network{_where_fixed(export)}"
+        return f"a batch size is baked into the network{_where_fixed(export)}; use -1 or `x.shape[0]` instead"
     where = _last_frame(text) or where_in_user_code(error)
     if "data-dependent" in text:
-        return f"the network cannot be exported{where}: the values of a tensor decide which way it goes"
+        why = "the values of a tensor decide which way it goes; use `torch.where` instead"
+        return f"the network cannot be exported{where}: {why}"
     return f"the network cannot be exported{where}: {one_line(error)}"
 
 

@@ -58,7 +58,7 @@ def rm(tokens: ModelArg = None, yes: YesOpt = False, json: JsonOpt = False, quie
 
 
 def gc(dry_run: DryRunOpt = False, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
-    """Delete what nothing refers to: unnamed artifacts, and what killed runs left."""
+    """Delete what nothing refers to: unnamed artifacts, and unfinished or damaged ones."""
     from mltool.artifacts.garbage import collect, garbage
     from mltool.artifacts.store import open_store
     from mltool.cli.asking import confirmed

@@ -216,6 +216,8 @@ def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) ->
         for setting in everything:
             OmegaConf.update(tree, setting.key, setting.value if isinstance(setting.value, str) else str(setting.value))
         for setting in referring:
+            # Put back first: an entry that was written after a whole mapping has taken its place.
+            OmegaConf.update(tree, setting.key, setting.value)
             texts[setting.key] = OmegaConf.select(tree, setting.key, throw_on_missing=True)
     except OmegaConfBaseException as error:
         problem = str(error).splitlines()[0]

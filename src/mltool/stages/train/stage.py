@@ -22,7 +22,7 @@ from mltool.modeling.network_form import NetworkForm
 from mltool.modeling.package import package
 from mltool.modeling.rebuild import recipe
 from mltool.modeling.sources import model_name, open_dataset
-from mltool.modeling.tasks import make_task
+from mltool.modeling.tasks import check_same_output_kind, make_task
 from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
 from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, threads_for
@@ -89,6 +89,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     feed = make_feed(splits["train"], schema, modules, scale)
     probed, _ = feed.gather(np.arange(min(_PROBE_ROWS, len(feed))))
     task = make_task(job.task, schema, answer_of(network, probed))
+    check_same_output_kind(task, network, probed)
     threads = job.train.threads or threads_for(network, feed, job.train.batch_size)
     bf16 = run.remembered("bf16", lambda: fastest_precision(network, task, feed, job.train, threads))
     if bf16:

@@ -67,7 +67,9 @@ def resolve(
     everything = gather(project or find_project(), written)
     sections = {key.split(".")[0] for key in fields}
     others = [s for s in everything[: len(everything) - len(written)] if s.key.split(".")[0] in sections]
-    settings = [*others, *written]  # without those that only other verbs read
+    last = {setting.key: setting for setting in (*others, *written)}
+    # Without those that only other verbs read, and without references that something else has replaced.
+    settings = [s for s in (*others, *written) if last[s.key] is s or not _has_reference(s)]
     parsed: dict[str, Any] = {}
     stored: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -75,7 +77,7 @@ def resolve(
     for setting in settings:
         field_key, rest = _field_of(setting, fields, own)
         field, referring = fields[field_key], _has_reference(setting)
-        value = _value(setting, field, texts[setting.key] if referring else setting.value, is_entry=bool(rest))
+        value = _value(setting, field, texts[setting] if referring else setting.value, is_entry=bool(rest))
         keep = setting.value if referring else value
         if rest:
             parsed[field_key] = _with_entry(parsed.get(field_key, {}), rest, value)
@@ -98,7 +100,7 @@ def expand(stored: Any) -> Any:
     """
     if isinstance(stored, str) and "${" in stored:
         text = Setting("value", stored, "a stored config")
-        return parse(str(_interpolate([text], [text])["value"]), FieldType(object))
+        return parse(str(_interpolate([text], [])[text]), FieldType(object))
     if isinstance(stored, Mapping):
         whole = expand(stored[_WHOLE]) if _WHOLE in stored else {}
         return {**whole, **{key: expand(value) for key, value in stored.items() if key != _WHOLE}}
@@ -202,8 +204,8 @@ def _has_reference(setting: Setting) -> bool:
     return isinstance(setting.value, str) and "${" in setting.value
 
 
-def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) -> dict[str, Any]:
-    """OmegaConf's answer, by key, for the texts that hold `${…}`."""
+def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) -> dict[Setting, Any]:
+    """OmegaConf's answer for the texts that hold `${…}`."""
     referring = list(referring)
     if not referring:
         return {}
@@ -216,9 +218,9 @@ def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) ->
         for setting in everything:
             OmegaConf.update(tree, setting.key, setting.value if isinstance(setting.value, str) else str(setting.value))
         for setting in referring:
-            # Put back first: an entry that was written after a whole mapping has taken its place.
-            OmegaConf.update(tree, setting.key, setting.value)
-            texts[setting.key] = OmegaConf.select(tree, setting.key, throw_on_missing=True)
+            # In a place of its own: a later setting of the same key, or of an entry below it, has taken its place.
+            OmegaConf.update(tree, _WHOLE, setting.value)
+            texts[setting] = OmegaConf.select(tree, _WHOLE, throw_on_missing=True)
     except OmegaConfBaseException as error:
         problem = str(error).splitlines()[0]
         raise ConfigError(_named(setting, f"`{setting.value}` cannot be resolved: {problem}")) from error

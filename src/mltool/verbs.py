@@ -46,7 +46,7 @@ def resolved(verb: str, overrides: Sequence[str] = (), values: Mapping[str, Any]
     return resolve(job, own, overrides, values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(Artifact):
     """A model artifact that answers."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import mltool
 from mltool.core.errors import ConfigError, DataError, InputError
@@ -211,3 +212,10 @@ def test_predicting_and_evaluating_load_neither_torch_nor_scipy(model: str, requ
     assert loaded == "[]"
     assert int(answers) == (1 if model == "photos" else 3)
     assert int(evaluated) > 5
+
+
+def test_nan_is_refused_where_nothing_fills_it_in() -> None:
+    torch.manual_seed(0)
+    model = mltool.save(nn.Linear(3, 2), torch.rand(8, 3), torch.arange(8) % 2, name="small")
+    with pytest.raises(InputError, match="`input` holds NaN in row 2"):
+        model.predict(np.array([[0, 0, 0], [0, np.nan, 0]], np.float32))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 import mltool
 from mltool.artifacts.checks import CheckStatus
@@ -265,3 +266,11 @@ def test_saving_in_the_middle_of_training_changes_no_random_number() -> None:
     after = torch.rand(3)
     torch.manual_seed(7)
     assert torch.equal(after, torch.rand(3))
+
+
+def test_what_is_no_module_or_no_array_is_one_clear_line() -> None:
+    with pytest.raises(ConfigError, match=r"needs an `nn\.Module`, not a `int`"):
+        mltool.save(5, torch.rand(4, 3), name="number")  # type: ignore[arg-type]
+    samples = TensorDataset(torch.rand(4, 3), torch.rand(4, 2))
+    with pytest.raises(ConfigError, match="`sample_inputs` must be one tensor or array, not `TensorDataset`"):
+        mltool.save(nn.Linear(3, 2), samples, name="dataset")

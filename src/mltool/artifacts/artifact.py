@@ -14,7 +14,7 @@ from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest
 from mltool.core.errors import ArtifactError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Artifact:
     """A verified artifact on disk.
 
@@ -45,6 +45,9 @@ class Artifact:
         if manifest.identity_digest() != manifest.digest:
             raise ArtifactError(f"`{path}` does not have the digest that it claims", hint="make the artifact again")
         return cls(path, manifest, ref)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label})"
 
     @property
     def kind(self) -> ArtifactKind:

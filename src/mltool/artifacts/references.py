@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.writing import write_json
 from mltool.core.errors import ArtifactError, ConfigError
@@ -95,7 +96,8 @@ class References:
         """
         check_name(name)
         path = self._path(kind, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with explained_disk_errors(self.folder.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
             last, versions = self._read(kind, name)
             for version in versions:
@@ -125,7 +127,10 @@ class References:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            with FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S):
+            with (
+                explained_disk_errors(self.folder.parent),
+                FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S),
+            ):
                 yield
         except Timeout:
             raise ArtifactError(

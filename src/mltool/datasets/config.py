@@ -56,7 +56,7 @@ class DataConfig:
     test_fraction: float = setting(0.2, minimum=0.0, maximum=0.9)
     """Share of the rows carved out for the test when the source has no such split, as a fraction of 1."""
 
-    split_seed: int = setting(0, minimum=0)
+    split_seed: int = setting(0, minimum=0, maximum=2**63 - 1)
     """Seed of the carved splits."""
 
     max_damaged: float = setting(0.01, minimum=0.0, maximum=1.0)

@@ -159,6 +159,11 @@ def _with_class_names(schema: Schema, names: tuple[str, ...]) -> Schema:
             f"`data.classes` names classes that the data only counts, but here one is called `{own}` already",
             hint="leave `data.classes` out, or rename the classes in the data",
         )
+    if set(names) & set(schema.target.classes) and names != schema.target.classes:
+        raise ConfigError(
+            f"`data.classes={','.join(names)}` would call a class by the name that another has in the data",
+            hint=f"new names are given in the order {', '.join(schema.target.classes[:12])}",
+        )
     if len(names) != len(schema.target.classes):
         raise ConfigError(
             f"`data.classes` names {len(names)} classes, but the data has {len(schema.target.classes)}",

@@ -220,6 +220,20 @@ def check_array(array: Array, spec: TensorSpec) -> Array:
         raise InputError(f"`{spec.name}` {error}") from error
 
 
+def check_nothing_missing(schema: Schema, arrays: Mapping[str, Array]) -> None:
+    """Refuse NaN where nothing fills it in: everywhere but in number columns.
+
+    Raises:
+        InputError: Names the input and the first such row, counted from 1.
+    """
+    filled = {"numbers"} if schema.columns_of("number") else set()
+    for name, array in arrays.items():
+        if name not in filled and array.dtype.kind == "f" and array.size:
+            rows = np.flatnonzero(np.isnan(array).reshape(len(array), -1).any(axis=1))
+            if len(rows):
+                raise InputError(f"`{name}` holds NaN in row {rows[0] + 1}, which the model cannot answer for")
+
+
 def _cast(array: Array, dtype_name: str) -> Array:
     dtype = np.dtype(dtype_name)
     if array.dtype == dtype:

@@ -77,7 +77,7 @@ class TrainConfig:
     patience: int = setting(0, minimum=0)
     """Epochs without a better validation loss before training stops early; 0 never stops early."""
 
-    seed: int = setting(0, minimum=0)
+    seed: int = setting(0, minimum=0, maximum=2**63 - 1)
     """Of the weights and the order of samples."""
 
     precision: str = setting("fp32", choices=PRECISIONS)

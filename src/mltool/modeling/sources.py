@@ -56,15 +56,17 @@ def _in_store(config: DataConfig, store: Store) -> Dataset | None:
             f"`data.source={config.source}` is no file, folder or dataset here: {error.message}",
             hint=f"give a path, one of the embedded sets ({', '.join(embedded.EMBEDDED)}), or the name of a dataset",
         ) from error
-    _check_unshaped(config)
+    _check_unshaped(config, dataset)
     return dataset
 
 
-def _check_unshaped(config: DataConfig) -> None:
-    """Refuse knobs that would make another dataset than the one in the store."""
+def _check_unshaped(config: DataConfig, dataset: Dataset) -> None:
+    """Refuse knobs that would make another dataset than the one in the store; those it was made with are fine."""
+    made_with = dataset.artifact.config
     for field in fields(DataConfig):
-        value = getattr(config, field.name)
-        if field.name not in _NOT_SHAPING and value != getattr(DataConfig(), field.name):
+        value, default = getattr(config, field.name), getattr(DataConfig(), field.name)
+        plain = list(value) if isinstance(value, tuple) else value
+        if field.name not in _NOT_SHAPING and value != default and plain != made_with.get(field.name, default):
             raise ConfigError(
                 f"`data.{field.name}={value}` cannot change the dataset `{config.source}`, which is made already",
                 hint=f"give the original source of `{config.source}` as `data.source=`, or leave the knob out",

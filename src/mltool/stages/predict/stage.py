@@ -10,7 +10,7 @@ import numpy as np
 from mltool.artifacts.artifact import Artifact
 from mltool.core import events
 from mltool.core.errors import ConfigError
-from mltool.datasets.encoder import Encoder, check_array
+from mltool.datasets.encoder import Encoder, check_array, check_nothing_missing
 from mltool.datasets.records_file import read_records
 from mltool.datasets.schema import Schema, schema_of
 from mltool.runtimes.runner import load, run_batches
@@ -28,6 +28,7 @@ def predict(model: Artifact, job: PredictJob, records: Any) -> Iterator[dict[str
     """
     schema = schema_of(model)
     inputs = _arrays(schema, job, records)
+    check_nothing_missing(schema, inputs)
     num_samples = len(next(iter(inputs.values())))
     runner, encoder = load(model, job.backend, job.threads), Encoder(schema)
     with events.track("predict", num_samples, "samples") as bar:

@@ -49,6 +49,8 @@ def save(
         CheckError: The export or another check failed; the model is kept without a name.
         ConfigError: The samples do not fit the module.
     """
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"`mltool.save` needs an `nn.Module`, not a `{type(module).__name__}`")
     inputs = _named(module, sample_inputs)
     labels = None if sample_labels is None else _array(sample_labels, "sample_labels", "biufU")
     _check_lengths(inputs, labels)
@@ -91,7 +93,13 @@ def _named(module: nn.Module, sample_inputs: Any) -> dict[str, np.ndarray]:
 
 
 def _array(value: Any, what: str, kinds: str) -> np.ndarray:
-    array = as_array(value) if isinstance(value, Tensor) else np.asarray(value)
+    try:
+        array = as_array(value) if isinstance(value, Tensor) else np.asarray(value)
+    except ValueError as error:  # a data set, or samples of different shapes
+        raise ConfigError(
+            f"`{what}` must be one tensor or array, not `{type(value).__name__}`: {error}",
+            hint="stack the samples, such as `torch.stack([x for x, _ in dataset])`",
+        ) from error
     if array.dtype.kind not in kinds or array.ndim == 0 or not len(array):
         raise ConfigError(
             f"`{what}` must be a tensor or an array with one sample or more, not `{type(value).__name__}`"

@@ -359,3 +359,10 @@ def test_only_what_the_bytes_tell_is_left_out_of_the_identity(tmp_path: Path) ->
     identity = fingerprint_of(table.read(DataConfig(), write_table(tmp_path)), DataConfig())
     left_out = {knob.name for knob in fields(DataConfig)} - identity.keys()
     assert left_out == {"source", "target", "args", "test", "max_damaged"}
+
+
+def test_names_that_the_data_has_are_not_given_to_other_classes(store: Store) -> None:
+    named = {"x": np.arange(20, dtype="f4").reshape(10, 2), "y": np.arange(10) % 2}
+    config = DataConfig(source="x.npz", classes=("1", "0"))
+    with pytest.raises(ConfigError, match="the name that another has in the data"):
+        write_dataset(arrays.understand(named, config), config, store, "x")

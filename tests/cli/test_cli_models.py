@@ -13,7 +13,7 @@ from cli_testing import FAILED, Mltool
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
-from mltool.artifacts.manifest import Parent
+from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 
 Make = Callable[..., Artifact]
@@ -206,3 +206,11 @@ def test_on_a_terminal_rm_asks(project: Path, make_model: Make, answer: str, is_
     assert b"digits@1" in seen
     assert out == ""
     assert model.path.is_dir() is is_kept
+
+
+def test_compare_says_when_the_metrics_are_of_different_data(mltool: Mltool, make_model: Make) -> None:
+    data = [Parent("data", ArtifactKind.dataset, letter * 64, None) for letter in "ab"]
+    make_model("one", parents=data[:1])
+    make_model("two", parents=data[1:], config={"train": {"lr": 0.5}})
+    assert "not measured on the same data" in mltool("models", "compare", "one", "two").err
+    assert "not measured on the same data" not in mltool("models", "compare", "one", "one").err

@@ -60,10 +60,10 @@ def test_many_records_are_one_json_object_a_line(captured: pytest.CaptureFixture
     assert [json.loads(line) for line in captured.readouterr().out.splitlines()] == records
 
 
-def test_records_in_json_are_one_list(captured: pytest.CaptureFixture[str]) -> None:
+def test_records_in_json_are_one_object(captured: pytest.CaptureFixture[str]) -> None:
     output.choose(Mode.json)
     show.show_records([{"label": "ä"}])
-    assert json.loads(captured.readouterr().out) == [{"label": "ä"}]
+    assert json.loads(captured.readouterr().out) == {"predictions": [{"label": "ä"}]}
 
 
 def test_what_a_record_holds_is_never_read_as_markup(captured: pytest.CaptureFixture[str]) -> None:

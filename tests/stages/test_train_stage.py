@@ -14,7 +14,7 @@ import pytest
 
 import mltool
 from mltool.artifacts.manifest import ArtifactKind
-from mltool.artifacts.store import Store
+from mltool.artifacts.store import Store, open_store
 from mltool.core import events
 from mltool.core.errors import ArtifactError, ConfigError, MltoolError
 
@@ -249,3 +249,11 @@ def test_a_disk_that_is_full_while_training_is_one_clear_line(project: Path, sto
     assert "failed unexpectedly" not in done.stderr
     assert models(store) == []
     assert [path.name for path in run_folder(store).iterdir() if "checkpoint" in path.name] == []
+
+
+@pytest.mark.usefixtures("project")
+def test_the_same_training_twice_is_one_model_whatever_time_it_took() -> None:
+    first, again = (mltool.train("epochs=1", "name=twice") for _ in range(2))
+    histories = [(run / "history.jsonl").read_text() for run in sorted(open_store().runs.iterdir())]
+    assert histories[0] != histories[1]  # the seconds differ
+    assert (first.digest, first.ref) == (again.digest, again.ref)

@@ -91,6 +91,8 @@ def _draw_tree(model: Artifact, parents: Sequence[Ancestor]) -> None:
 
 def show_comparison(first: Artifact, second: Artifact) -> None:
     config = differences(first.config, second.config)
+    if _measured_on(first) != _measured_on(second):
+        output.warn("the two were not measured on the same data, so their metrics do not compare")
     if output.mode() is Mode.json:
         output.write_json(
             {
@@ -114,6 +116,12 @@ def show_comparison(first: Artifact, second: Artifact) -> None:
             output.write("")
             table = [(key, _value(one), _value(other)) for key, (one, other) in config.items()]
             output.draw_table(("config", first.label, second.label), table)
+
+
+def _measured_on(model: Artifact) -> tuple[object, ...]:
+    """The datasets that a model was made with, and the split that its metrics are of."""
+    data = sorted(parent.digest for parent in model.manifest.parents if parent.kind is ArtifactKind.dataset)
+    return (model.manifest.facts.get("metrics_split"), *data)
 
 
 def _metrics(first: Artifact, second: Artifact) -> dict[str, tuple[float | None, float | None]]:

@@ -125,9 +125,9 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
 
 def show_records(records: Sequence[dict[str, Any]]) -> None:
-    """Show predictions: a table of a few, else one JSON object a line."""
+    """Show predictions: a table of a few, else one JSON object a line; with `--json`, one object with all of them."""
     if output.mode() is Mode.json:
-        output.write_json(list(records))
+        output.write_json({"predictions": list(records)})
     elif output.mode() is Mode.quiet or not 0 < len(records) <= _FEW_RECORDS:
         output.write_json_lines(records)
     else:

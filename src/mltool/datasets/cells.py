@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-MISSING_TEXT = frozenset({"", "NA", "N/A", "NaN", "null", "None", "?"})
+MISSING_TEXT = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None", "?"})
 """Texts that mean a missing value in a file without types."""
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from artifact_testing import FILES, commit
 
@@ -59,21 +58,3 @@ def test_the_digest_of_weights_stands_by_itself(store: Store) -> None:
     second = commit(store, config={"lr": 2}, weights="weights.bin")
     assert first.manifest.weights_digest == second.manifest.weights_digest == digest.of_file(first.path / "weights.bin")
     assert first.digest != second.digest
-
-
-def test_arrays_differ_by_name_type_shape_and_value() -> None:
-    array = np.arange(6, dtype=np.int32)
-    variants = [
-        {"a": array},
-        {"b": array},
-        {"a": array.astype(np.int64)},
-        {"a": array.view(np.float32)},
-        {"a": array.reshape(2, 3)},
-        {"a": array + 1},
-        {"a": array, "b": array},
-    ]
-    assert len({digest.of_arrays(variant) for variant in variants}) == len(variants)
-    assert digest.of_arrays({"a": array, "b": array + 1}) == digest.of_arrays({"b": array + 1, "a": array})
-    assert digest.of_arrays({"a": np.asfortranarray(array.reshape(2, 3))}) == digest.of_arrays(
-        {"a": array.reshape(2, 3)}
-    )

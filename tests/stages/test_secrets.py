@@ -52,3 +52,15 @@ def test_the_code_that_an_artifact_from_elsewhere_names_is_not_run(
     monkeypatch.setenv("MLTOOL_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(ArtifactError, match="not in this project's store"):
         load(mltool.load(str(model.path)), "torch")
+
+
+def test_the_folder_that_a_reference_stands_for_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = tmp_path / "hunter2xyz"
+    hidden.mkdir()
+    rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(40))
+    (hidden / "corn.csv").write_text(f"length,kind\n{rows}")
+    monkeypatch.setenv("MLTEST_FOLDER", str(hidden))
+    mltool.add_data("source=${oc.env:MLTEST_FOLDER}/corn.csv")
+    written = [path for path in open_store().root.rglob("*") if path.is_file()]
+    assert any(b"corn.csv" in path.read_bytes() for path in written)
+    assert not [path for path in written if b"hunter2xyz" in path.read_bytes()]

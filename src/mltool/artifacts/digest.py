@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,6 @@ def of_json(value: Any) -> str:
     """The digest of plain data, the same whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def of_arrays(arrays: Mapping[str, Any]) -> str:
-    """The digest of named numpy arrays: names, types, shapes and values."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        total.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def files_below(folder: Path) -> Iterable[str]:

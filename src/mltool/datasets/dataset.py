@@ -120,7 +120,9 @@ def write_dataset(
         source.damage.enforce(config.max_damaged)
         _warn_of_damage(len(source.damage.found), source.damage.found, name)
         if not counts["train"]:
-            raise DataError("no row of the training split could be used", hint="`mltool data check` says why")
+            raise DataError(
+                "no row of the training split could be used", hint="see which rows were left out above, and mend them"
+            )
         write_json(draft.path(SCHEMA), named_schema.to_json())
         artifact = draft.commit(
             name,

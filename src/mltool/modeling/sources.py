@@ -95,7 +95,8 @@ def read_source(config: DataConfig) -> tuple[Source, dict[str, Any]]:
             f"`data.source={config.source}` does not exist in `{Path.cwd()}`",
             hint=f"give a path, or one of the embedded sets: {', '.join(embedded.EMBEDDED)}",
         )
-    return _read_path(config, path), {"source": config.source, **provenance(path)}
+    # The name alone: the folders before it may come from a `${oc.env:…}`, and are this machine's.
+    return _read_path(config, path), {"source": path.resolve().name, **provenance(path)}
 
 
 def _read_path(config: DataConfig, path: Path) -> Source:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mltool.verbs import Model, add_data, evaluate, import_model, load, predict, save, train
+    from mltool.verbs import Model, data, evaluate, import_model, load, models, predict, save, train
 
-__all__ = ["Model", "add_data", "evaluate", "import_model", "load", "predict", "save", "train"]
+__all__ = ["Model", "data", "evaluate", "import_model", "load", "models", "predict", "save", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -84,7 +84,7 @@ def measure(report: Report, folder: Path, num_pictures: int, rounds: int) -> Non
     made: list[Dataset] = []
     everything_trains = {"validation_fraction": 0.0, "test_fraction": 0.0}
     decode = cost_of(
-        lambda: made.append(Dataset(mltool.add_data(source=str(folder / "pictures"), **everything_trains)))
+        lambda: made.append(Dataset(mltool.data.add(source=str(folder / "pictures"), **everything_trains)))
     )
     columns, schema = made[0].split("train"), made[0].schema
     scaling = preprocess.fit(schema, columns)

@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import mltool.datasets
 from mltool.modeling.config import TrainConfig
-from mltool.modeling.tasks import Task
+from mltool.modeling.tasks.task import Task
 from mltool.modeling.training.feed import MemoryFeed
 from mltool.modeling.training.loop import Fit
 

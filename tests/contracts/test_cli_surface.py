@@ -14,18 +14,20 @@ from mltool.cli.app import app, run
 from mltool.cli.arguments import keys_of
 from mltool.cli.help import PANELS
 from mltool.core.config.settings import SECTIONS
-from mltool.verbs import JOBS
+from mltool.verbs import data, models
+from mltool.verbs.jobs import JOBS
 
 COMMAND_OF_VERB = {
-    "add_data": "data add",
     "evaluate": "evaluate",
     "import_model": "import",
     "load": "models show",
-    "plan_data": "data add",
     "predict": "predict",
     "train": "train",
 }
 FROM_PYTHON_ONLY = {"Model", "save"}
+GROUPS = {"data": data, "models": models}
+MODE_OF_A_COMMAND = {"data load", "data page", "data plan", "models garbage"}
+"""What `--open` or `--dry-run` does, or what a command does first."""
 
 
 def commands(group: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -84,8 +86,14 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_public_verb_has_its_command() -> None:
-    assert set(mltool.__all__) - FROM_PYTHON_ONLY <= set(COMMAND_OF_VERB)
+    assert set(mltool.__all__) - FROM_PYTHON_ONLY == {*COMMAND_OF_VERB, *GROUPS}
     assert set(COMMAND_OF_VERB.values()) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_verbs_of_a_group_have_the_names_of_its_commands(group: str) -> None:
+    verbs = {f"{group} {name}" for name in GROUPS[group].__all__} - MODE_OF_A_COMMAND
+    assert verbs == {name for name in COMMANDS if name.startswith(f"{group} ")}
 
 
 def test_every_verb_with_a_config_has_its_command() -> None:

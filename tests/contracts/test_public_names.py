@@ -14,14 +14,22 @@ def in_a_fresh_interpreter(code: str) -> str:
 
 
 def test_every_public_name_resolves() -> None:
-    code = "import mltool; print(*(getattr(mltool, name).__module__ for name in mltool.__all__))"
-    assert set(in_a_fresh_interpreter(code).split()) == {"mltool.verbs"}
+    code = "import mltool; print(*(getattr(mltool, name).__name__ for name in mltool.__all__))"
+    names = [name.removeprefix("mltool.verbs.") for name in in_a_fresh_interpreter(code).split()]
+    assert names == mltool.__all__
+
+
+def test_a_group_of_verbs_can_be_imported_by_its_name() -> None:
+    code = "from mltool import data, models; print(*data.__all__, data.list(), models.list())"
+    assert in_a_fresh_interpreter(code).endswith("[] []\n")
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
     assert mltool.__all__ == sorted(mltool.__all__)
     assert dir(mltool) == mltool.__all__
-    assert mltool.__all__ == ["Model", "add_data", "evaluate", "import_model", "load", "predict", "save", "train"]
+    assert mltool.__all__ == [
+        "Model", "data", "evaluate", "import_model", "load", "models", "predict", "save", "train",
+    ]  # fmt: skip
 
 
 def test_importing_mltool_loads_no_other_part_of_it_and_no_library() -> None:
@@ -44,3 +52,5 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_every_verb_has_a_docstring() -> None:
     assert all(getattr(verbs, name).__doc__ for name in mltool.__all__)
+    groups = (verbs.data, verbs.models)
+    assert all(getattr(group, name).__doc__ for group in groups for name in group.__all__)

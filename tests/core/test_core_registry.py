@@ -52,7 +52,7 @@ def test_an_unknown_choice_is_refused_with_the_nearest(name: str, hint: str | No
 
 
 def test_a_choice_of_another_distribution_comes_by_its_entry_point() -> None:
-    from mltool.modeling.eager import load
+    from mltool.modeling.rebuild.eager import load
 
     assert {"onnxruntime", "torch"} <= set(backends.names())
     assert backends.load("torch") is load

@@ -1,4 +1,4 @@
-"""A dataset of the store as a source: `mltool.modeling.sources` on top of `mltool.datasets`."""
+"""A dataset of the store as a source: `mltool.modeling.sources.open` on top of `mltool.datasets`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from mltool.artifacts.store import Store
 from mltool.core.errors import ConfigError
 from mltool.datasets.config import DataConfig
-from mltool.modeling.sources import open_dataset
+from mltool.modeling.sources.open import open_dataset
 
 LINES = "".join(f'{{"size": {i}, "kind": "{"ab"[i % 2]}"}}\n' for i in range(40))
 

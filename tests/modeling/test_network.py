@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mltool.core.errors import ConfigError, UserCodeError
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling.config import ModelConfig
-from mltool.modeling.network import answer_of, evaluating, input_names, make_network, outputs_by_name, renamed_inputs
+from mltool.modeling.network import answer_of, evaluating, input_names, make_network, renamed_inputs
+from mltool.modeling.tasks.outputs import outputs_by_name
 
 NETWORKS = """
     from torch import nn

@@ -18,15 +18,17 @@ from mltool.cli.app import run
 from mltool.core.errors import CheckError, ConfigError
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling.config import TaskConfig
-from mltool.modeling.export import ExportError, export_onnx, without_paths
 from mltool.modeling.network import answer_of
+from mltool.modeling.packaging.export import ExportError, export_onnx
+from mltool.modeling.packaging.graphs import without_paths
+from mltool.modeling.packaging.served import Served
 from mltool.modeling.preprocess import Identity
-from mltool.modeling.served import Served
-from mltool.modeling.tasks import CustomHead, check_same_output_kind, make_task
-from mltool.modeling.weights import load_weights
+from mltool.modeling.tasks.heads import CustomHead
+from mltool.modeling.tasks.task import check_same_output_kind, make_task
 from mltool.runtimes.runner import Signature
 from mltool.runtimes.samples import Samples
 from mltool.runtimes.verify import Limits, verify
+from mltool.stages.import_.weights import load_weights
 from mltool.stages.save.stage import save
 
 PATH = "/home/somebody/net.py"

@@ -92,7 +92,7 @@ def test_mltools_own_errors_and_interrupts_pass_through() -> None:
 
 
 def test_a_project_whose_name_begins_like_the_package_is_still_the_users() -> None:
-    package = Path(import_object("mltool.verbs:__file__", "x")).parent
-    assert not is_user_file(str(package / "verbs.py"))
+    package = Path(import_object("mltool:__file__", "x")).parent
+    assert not is_user_file(str(package / "verbs" / "training.py"))
     assert is_user_file(f"{package}-project/model.py")
     assert not is_user_file("/venv/lib/python3.12/site-packages/torch/nn/modules/module.py")

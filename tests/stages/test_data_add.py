@@ -11,8 +11,6 @@ import mltool
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store, open_store
 from mltool.core.errors import ConfigError
-from mltool.stages.data import stage
-from mltool.verbs import plan_data
 
 TABLE = "size,kind,note,price\n" + "".join(
     f"{i if i % 9 else ''},{'ab'[i % 2]},{'x' * (i % 3)},{i * 1.5}\n" for i in range(60)
@@ -27,7 +25,7 @@ def table(write: Callable[[str, str], Path]) -> Path:
 
 @pytest.mark.usefixtures("table")
 def test_a_plan_writes_nothing_and_says_what_would_be(tmp_path: Path) -> None:
-    plan = plan_data("source=table.csv")
+    plan = mltool.data.plan("source=table.csv")
     assert plan["name"] == "table"
     assert plan["num_rows"] == {"train": 39, "validation": 9, "test": 12}
     assert plan["already_decoded"] is None
@@ -38,14 +36,14 @@ def test_a_plan_writes_nothing_and_says_what_would_be(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("table")
 def test_a_plan_knows_what_is_decoded_already() -> None:
-    made = mltool.add_data("source=table.csv", name="prices")
-    plan = plan_data("source=table.csv")
+    made = mltool.data.add("source=table.csv", name="prices")
+    plan = mltool.data.plan("source=table.csv")
     assert (plan["already_decoded"], plan["disk_bytes"]) == ("prices@1", 0)
     assert made.metrics == {f"num_rows_{name}": float(rows) for name, rows in plan["num_rows"].items()}
 
 
 def test_the_summary_counts_columns_classes_and_missing_values(table: Path) -> None:
-    summary = stage.show(mltool.add_data("source=table.csv", "label=kind"))
+    summary = mltool.data.show(mltool.data.add("source=table.csv", "label=kind"))
     columns = {column["name"]: column for column in summary["columns"]}
     assert columns["size"]["kind"] == "number"
     assert 0.0 < columns["size"]["missing"] < 0.3
@@ -55,33 +53,33 @@ def test_the_summary_counts_columns_classes_and_missing_values(table: Path) -> N
 
 
 def test_a_number_to_predict_is_summed_up_too(table: Path) -> None:
-    summary = stage.show(mltool.add_data("source=table.csv"))
+    summary = mltool.data.show(mltool.data.add("source=table.csv"))
     assert summary["class_counts"] == {}
     (price,) = [column for column in summary["columns"] if column["name"] == "price"]
     assert price["mean"] == pytest.approx(44.25, rel=0.2)
 
 
-def test_the_page_of_a_dataset_shows_its_pictures_columns_and_notes(tmp_path: Path, table: Path) -> None:
-    page = stage.write_page(mltool.add_data("source=table.csv"), tmp_path / "pages" / "table.html").read_text("utf-8")
+def test_the_page_of_a_dataset_shows_its_pictures_columns_and_notes(table: Path) -> None:
+    page = mltool.data.page(mltool.data.add("source=table.csv")).read_text("utf-8")
     for text in ("table@1", "size", "kind", "carved out"):
         assert text in page
-    digits = stage.write_page(mltool.add_data("source=digits"), tmp_path / "digits.html").read_text("utf-8")
+    digits = mltool.data.page(mltool.data.add("source=digits")).read_text("utf-8")
     assert digits.count("data:image/png;base64,") >= 10
 
 
 def test_prepared_tensors_have_a_summary() -> None:
     images = np.zeros((40, 3, 5), np.float32)
     np.savez("arrays.npz", inputs=images, labels=np.arange(40) % 2)
-    assert stage.show(mltool.add_data("source=arrays.npz"))["columns"][0]["kind"] == "tensor, float32 [3, 5]"
+    assert mltool.data.show(mltool.data.add("source=arrays.npz"))["columns"][0]["kind"] == "tensor, float32 [3, 5]"
 
 
 def test_a_dataset_is_found_again_under_its_name(table: Path, store: Store) -> None:
-    made = mltool.add_data("source=table.csv", name="prices")
+    made = mltool.data.add("source=table.csv", name="prices")
     assert made.ref == "prices@1"
     assert open_store().find("prices", ArtifactKind.dataset).digest == made.digest
-    assert mltool.add_data("source=table.csv", "split_seed=1", name="prices").ref == "prices@2"
+    assert mltool.data.add("source=table.csv", "split_seed=1", name="prices").ref == "prices@2"
 
 
 def test_a_key_of_another_verb_is_refused(table: Path) -> None:
     with pytest.raises(ConfigError, match="unknown key `epochs`"):
-        mltool.add_data("source=table.csv", "epochs=3")
+        mltool.data.add("source=table.csv", "epochs=3")

@@ -60,7 +60,7 @@ def test_the_folder_that_a_reference_stands_for_is_not_written(tmp_path: Path, m
     rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(40))
     (hidden / "corn.csv").write_text(f"length,kind\n{rows}")
     monkeypatch.setenv("MLTEST_FOLDER", str(hidden))
-    mltool.add_data("source=${oc.env:MLTEST_FOLDER}/corn.csv")
+    mltool.data.add("source=${oc.env:MLTEST_FOLDER}/corn.csv")
     written = [path for path in open_store().root.rglob("*") if path.is_file()]
     assert any(b"corn.csv" in path.read_bytes() for path in written)
     assert not [path for path in written if b"hunter2xyz" in path.read_bytes()]

@@ -213,7 +213,7 @@ def test_a_batch_larger_than_the_data_is_refused_and_leaves_no_model(project: Pa
 
 def test_the_dataset_of_a_model_knows_its_commit(project: Path, store: Store) -> None:
     from mltool.datasets.config import DataConfig
-    from mltool.modeling.sources import open_dataset
+    from mltool.modeling.sources.open import open_dataset
 
     rows = "\n".join(f"{row},{row % 5},{'cat' if row % 2 else 'dog'}" for row in range(60))
     (project / "pets.csv").write_text(f"weight,age,species\n{rows}\n")

@@ -79,8 +79,11 @@ class References:
 
     def names(self, kind: ArtifactKind) -> list[str]:
         """The names that have a version left, sorted."""
-        stems = sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
-        return [name for name in stems if self.versions(kind, name)]
+        return [name for name in self.stems(kind) if self.versions(kind, name)]
+
+    def stems(self, kind: ArtifactKind) -> list[str]:
+        """The names that have a pointer file, sorted; it may be damaged, or have no version left."""
+        return sorted(path.stem for path in (self.folder / kind.value).glob("*.json"))
 
     def all(self, kind: ArtifactKind) -> Iterator[tuple[str, Version]]:
         """Every `name@N` of a kind with its version, by name and then by age."""

@@ -42,7 +42,7 @@ def read_args(tokens: Sequence[str] | None, *names: str, verb: str | None = None
 
     Args:
         names: The positionals, such as `REF`; one in brackets may be left out.
-        verb: The verb as in `verbs.JOBS`; None for a command that takes no keys.
+        verb: The verb as in `verbs.jobs.JOBS`; None for a command that takes no keys.
 
     Raises:
         ConfigError: A token is one too many, or a needed one is missing.
@@ -70,7 +70,7 @@ def _surplus(token: str, takes: str, verb: str | None, *, only_keys: bool) -> Co
 @cache
 def keys_of(verb: str) -> tuple[Key, ...]:
     """All keys that a verb reads; empty for a verb without a config."""
-    from mltool.verbs import JOBS
+    from mltool.verbs.jobs import JOBS
 
     if verb not in JOBS:
         return ()

@@ -7,20 +7,16 @@ from pathlib import Path
 
 from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.inventory import Ancestor, Comparison, Descent, Row
 from mltool.artifacts.manifest import ArtifactKind
-from mltool.artifacts.store import Store
 from mltool.cli import output, words
-from mltool.cli.inventory import Ancestor, Row, ancestors, damaged, differences, rows
 from mltool.cli.output import Mode
 from mltool.cli.show import draw_checks, draw_metrics, show_artifact
 
 _NUM_METRICS = 2
 
 
-def show_list(store: Store, kind: ArtifactKind, empty: str) -> None:
-    found = rows(store, kind)
-    for path in damaged(store):
-        output.warn(f"`{output.relative(path)}` is damaged: its manifest cannot be read")
+def show_list(found: Sequence[Row], kind: ArtifactKind, empty: str) -> None:
     if output.mode() is Mode.json:
         output.write_json({f"{kind.value}s": [row.to_json() for row in found]})
     elif output.mode() is Mode.quiet:
@@ -37,7 +33,7 @@ def show_list(store: Store, kind: ArtifactKind, empty: str) -> None:
 
 def _list_row(row: Row) -> tuple[str, str, str, str, str]:
     made = words.day(row.created_utc)
-    if row.manifest is None:
+    if row.manifest is None or row.state == "damaged":
         word = "only its name is here" if row.state == "missing" else f"{output.symbol('damaged')} damaged"
         return row.label, made, "", "", word
     metrics = row.manifest.metrics
@@ -51,19 +47,19 @@ def _list_row(row: Row) -> tuple[str, str, str, str, str]:
     return row.label, made, words.size(row.size_bytes), shown, checks
 
 
-def show_descent(store: Store, model: Artifact) -> None:
+def show_descent(shown: Descent) -> None:
     """Show a model with where it comes from and what was proved later."""
-    parents, proofs = ancestors(store, model), store.attestations(model)
-    show_artifact(
-        model,
-        {"ancestors": [parent.to_json() for parent in parents], "attestations": [proof.to_json() for proof in proofs]},
-    )
-    if output.mode() is not Mode.human:
+    if output.mode() is Mode.json:
+        output.write_json(shown.to_json())
         return
-    if parents:
+    model = shown.artifact
+    show_artifact(model)
+    if output.mode() is Mode.quiet:
+        return
+    if shown.ancestors:
         output.write("")
-        _draw_tree(model, parents)
-    for proof in proofs:
+        _draw_tree(model, shown.ancestors)
+    for proof in shown.attestations:
         claim = str(proof.config.get("claim", "attestation"))
         output.write(f"\nattestation `{claim}`, {words.day(proof.manifest.created_utc)} UTC, {proof.label}")
         if proof.metrics:
@@ -89,24 +85,16 @@ def _draw_tree(model: Artifact, parents: Sequence[Ancestor]) -> None:
     output.draw(tree)
 
 
-def show_comparison(first: Artifact, second: Artifact) -> None:
-    config = differences(first.config, second.config)
-    if _measured_on(first) != _measured_on(second):
+def show_comparison(both: Comparison) -> None:
+    first, second, config = both.first, both.second, both.config
+    if not both.on_same_data:
         output.warn("the two were not measured on the same data, so their metrics do not compare")
     if output.mode() is Mode.json:
-        output.write_json(
-            {
-                "a": first.to_json(),
-                "b": second.to_json(),
-                "metrics": {name: _pair(*both) for name, both in _metrics(first, second).items()},
-                "size_bytes": _pair(first.size_bytes, second.size_bytes),
-                "config": {key: {"a": one, "b": other} for key, (one, other) in config.items()},
-            }
-        )
+        output.write_json(both.to_json())
     elif output.mode() is Mode.quiet:
         output.write(f"{first.path}\n{second.path}")
     else:
-        table: list[tuple[str, ...]] = [_comparison_row(name, *both) for name, both in _metrics(first, second).items()]
+        table: list[tuple[str, ...]] = [_comparison_row(name, *values) for name, values in both.metrics.items()]
         mib = [one.size_bytes / 2**20 for one in (first, second)]
         table.append(_comparison_row("size_mib", *mib))
         verdicts = [words.verdict(one.checks) for one in (first, second)]
@@ -116,21 +104,6 @@ def show_comparison(first: Artifact, second: Artifact) -> None:
             output.write("")
             table = [(key, _value(one), _value(other)) for key, (one, other) in config.items()]
             output.draw_table(("config", first.label, second.label), table)
-
-
-def _measured_on(model: Artifact) -> tuple[object, ...]:
-    """The datasets that a model was made with, and the split that its metrics are of."""
-    data = sorted(parent.digest for parent in model.manifest.parents if parent.kind is ArtifactKind.dataset)
-    return (model.manifest.facts.get("metrics_split"), *data)
-
-
-def _metrics(first: Artifact, second: Artifact) -> dict[str, tuple[float | None, float | None]]:
-    names = dict.fromkeys((*first.metrics, *second.metrics))
-    return {name: (first.metrics.get(name), second.metrics.get(name)) for name in names}
-
-
-def _pair(a: float | None, b: float | None) -> dict[str, float | None]:
-    return {"a": a, "b": b, "difference": None if a is None or b is None else b - a}
 
 
 def _comparison_row(name: str, a: float | None, b: float | None) -> tuple[str, ...]:

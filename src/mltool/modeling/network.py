@@ -119,23 +119,6 @@ def renamed_inputs(schema: Schema, names: list[str]) -> Schema:
     )
 
 
-def outputs_by_name(outputs: Any) -> dict[str, Tensor]:
-    """The tensors that a network answers: one is called `output`, several keep their keys or are counted.
-
-    Raises:
-        ConfigError: They are no tensors.
-    """
-    if isinstance(outputs, Tensor):
-        return {"output": outputs}
-    named = outputs
-    if isinstance(outputs, tuple | list):
-        names = getattr(outputs, "_fields", None) or [f"output_{i}" for i in range(len(outputs))]
-        named = dict(zip(names if len(outputs) != 1 else ["output"], outputs, strict=True))
-    if isinstance(named, dict) and named and all(isinstance(value, Tensor) for value in named.values()):
-        return {str(name): value for name, value in named.items()}
-    raise ConfigError(f"the network answers a `{type(outputs).__name__}`, but tensors are needed")
-
-
 def answer_of(network: nn.Module, inputs: Sequence[Tensor]) -> Any:
     """What the network answers for some prepared samples, in evaluation mode.
 

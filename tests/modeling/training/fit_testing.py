@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling.config import TaskConfig, TrainConfig
 from mltool.modeling.network import answer_of
-from mltool.modeling.tasks import Task, make_task
+from mltool.modeling.tasks.task import Task, make_task
 from mltool.modeling.training.feed import Feed, MemoryFeed
 from mltool.modeling.training.loop import Fit
 from mltool.modeling.training.speed import as_channels_last

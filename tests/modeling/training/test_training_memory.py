@@ -30,7 +30,7 @@ from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess
 from mltool.modeling.config import TaskConfig, TrainConfig
 from mltool.modeling.network import answer_of
-from mltool.modeling.tasks import make_task
+from mltool.modeling.tasks.task import make_task
 from mltool.modeling.training.feed import MappedFeed, MemoryFeed, make_feed
 from mltool.modeling.training.loop import Fit
 

@@ -30,15 +30,15 @@ def add(
 ) -> None:
     """Decode a source once into a dataset that every later step reads fast."""
     _, overrides = read_args(tokens, verb="data add")
-    from mltool import verbs
     from mltool.cli.show import show_config, show_made, show_plan
+    from mltool.verbs import data, jobs
 
     if print_config:
-        show_config(verbs.resolved("data add", overrides))
+        show_config(jobs.resolved("data add", overrides))
     elif dry_run:
-        show_plan(verbs.plan_data(*overrides))
+        show_plan(data.plan(*overrides))
     else:
-        show_made(verbs.add_data(*overrides))
+        show_made(data.add(*overrides))
 
 
 def show(
@@ -49,22 +49,19 @@ def show(
 ) -> None:
     """Show a dataset: what it holds and where it comes from."""
     refs, _ = read_args(tokens, "[REF]")
-    from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
     from mltool.cli.show import open_page, show_dataset
-    from mltool.stages.data import stage
+    from mltool.verbs import data
 
-    store = open_store()
-    dataset = store.find(refs[0] if refs else "latest", ArtifactKind.dataset)
-    show_dataset(dataset, stage.show(dataset))
+    dataset = data.load(refs[0] if refs else "latest")
+    show_dataset(dataset, data.show(dataset))
     if open_:
-        open_page(stage.write_page(dataset, store.runs / "pages" / f"{dataset.digest}.html"))
+        open_page(data.page(dataset))
 
 
 def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """List the datasets of this project."""
     from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
     from mltool.cli.listing import show_list
+    from mltool.verbs import data
 
-    show_list(open_store(), ArtifactKind.dataset, empty="there is no dataset yet; make one with `mltool data add`")
+    show_list(data.list(), ArtifactKind.dataset, empty="there is no dataset yet; make one with `mltool data add`")

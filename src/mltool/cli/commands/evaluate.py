@@ -19,10 +19,11 @@ def evaluate(
 ) -> None:
     """Measure a model on a split of its dataset, with confidence intervals."""
     refs, overrides = read_args(tokens, "[REF]", verb="evaluate")
-    from mltool import verbs
+    import mltool
     from mltool.cli.show import show_config, show_evaluation
+    from mltool.verbs import jobs
 
     if print_config:
-        show_config(verbs.resolved("evaluate", overrides))
+        show_config(jobs.resolved("evaluate", overrides))
     else:
-        show_evaluation(verbs.evaluate(*(refs or ["latest"]), *overrides))
+        show_evaluation(mltool.evaluate(*(refs or ["latest"]), *overrides))

@@ -19,10 +19,11 @@ def import_(
 ) -> None:
     """Make a verified model of trained weights, or of a graph."""
     weights, overrides = read_args(tokens, "[WEIGHTS]" if print_config else "WEIGHTS", verb="import")
-    from mltool import verbs
+    import mltool
     from mltool.cli.show import show_config, show_made
+    from mltool.verbs import jobs
 
     if print_config:
-        show_config(verbs.resolved("import", overrides))
+        show_config(jobs.resolved("import", overrides))
     else:
-        show_made(verbs.import_model(weights[0], *overrides))
+        show_made(mltool.import_model(weights[0], *overrides))

@@ -14,61 +14,54 @@ GC_EXAMPLES = examples("mltool models gc --dry-run", "mltool models gc --yes")
 def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """List the models of this project with their metrics and checks."""
     from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
     from mltool.cli.listing import show_list
+    from mltool.verbs import models
 
-    show_list(open_store(), ArtifactKind.model, empty="there is no model yet; make one with `mltool train`")
+    show_list(models.list(), ArtifactKind.model, empty="there is no model yet; make one with `mltool train`")
 
 
 def show(tokens: ModelArg = None, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Show a model: metrics, checks, attestations, and where it comes from."""
     (ref,), _ = read_args(tokens, "REF")
-    from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
     from mltool.cli.listing import show_descent
+    from mltool.verbs import models
 
-    store = open_store()
-    show_descent(store, store.find(ref, ArtifactKind.model))
+    show_descent(models.show(ref))
 
 
 def compare(tokens: TwoModelsArg = None, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Compare two models: metrics, size, checks and config, side by side."""
-    refs, _ = read_args(tokens, "A", "B")
-    from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
+    (first, second), _ = read_args(tokens, "A", "B")
     from mltool.cli.listing import show_comparison
+    from mltool.verbs import models
 
-    store = open_store()
-    first, second = (store.find(ref, ArtifactKind.model) for ref in refs)
-    show_comparison(first, second)
+    show_comparison(models.compare(first, second))
 
 
 def rm(tokens: ModelArg = None, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Delete a model and its names."""
     (ref,), _ = read_args(tokens, "REF")
-    from mltool.artifacts.manifest import ArtifactKind
-    from mltool.artifacts.store import open_store
     from mltool.cli.asking import confirmed
     from mltool.cli.listing import show_removed
+    from mltool.verbs import load, models
 
-    store = open_store()
-    model = store.find(ref, ArtifactKind.model)
+    model = load(ref)
     if confirmed(f"delete `{model.label}` in `{model.path}`?", yes=yes):
-        show_removed([model.path], names=store.remove(model), num_bytes=model.size_bytes)
+        names = models.rm(str(model.path))  # the one that was asked about, whatever `latest` is by now
+        show_removed([model.path], names=names, num_bytes=model.size_bytes)
 
 
 def gc(dry_run: DryRunOpt = False, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Delete what nothing refers to: unnamed artifacts, and unfinished or damaged ones."""
-    from mltool.artifacts.garbage import collect, garbage
-    from mltool.artifacts.store import open_store
     from mltool.cli.asking import confirmed
     from mltool.cli.listing import show_garbage, show_removed
+    from mltool.verbs import models
 
-    found = garbage(open_store())
+    found = models.garbage()
     if dry_run or not found:
         show_garbage(found)
         return
     if not yes:
         show_garbage(found, asking=True)
     if confirmed(f"delete these {len(found)}?" if len(found) > 1 else "delete it?", yes=yes):
-        show_removed(found, names=[], num_bytes=collect(found))
+        show_removed(found, names=[], num_bytes=models.gc(found))

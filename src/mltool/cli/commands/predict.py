@@ -19,10 +19,11 @@ def predict(
 ) -> None:
     """Answer for the records in a JSON, JSONL, CSV, image or .npy file."""
     refs, overrides = read_args(tokens, "[REF]", verb="predict")
-    from mltool import verbs
+    import mltool
     from mltool.cli.show import show_config, show_records
+    from mltool.verbs import jobs
 
     if print_config:
-        show_config(verbs.resolved("predict", overrides))
+        show_config(jobs.resolved("predict", overrides))
     else:
-        show_records(verbs.predict(*(refs or ["latest"]), *overrides))
+        show_records(mltool.predict(*(refs or ["latest"]), *overrides))

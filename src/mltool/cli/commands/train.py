@@ -22,10 +22,11 @@ def train(
 ) -> None:
     """Train a model, measure it, and verify its export."""
     _, overrides = read_args(tokens, verb="train")
-    from mltool import verbs
+    import mltool
     from mltool.cli.show import show_config, show_made
+    from mltool.verbs import jobs
 
     if print_config:
-        show_config(verbs.resolved("train", overrides))
+        show_config(jobs.resolved("train", overrides))
     else:
-        show_made(verbs.train(*overrides, resume=resume), and_open=open_)
+        show_made(mltool.train(*overrides, resume=resume), and_open=open_)

@@ -20,7 +20,7 @@ from mltool.core import events
 from mltool.core.errors import ConfigError, MltoolError
 from mltool.datasets.sampler import Block, Sampler
 from mltool.modeling.config import TrainConfig
-from mltool.modeling.tasks import Task
+from mltool.modeling.tasks.task import Task
 from mltool.modeling.training import checkpoint
 from mltool.modeling.training.feed import Feed, aligned, on_device
 from mltool.modeling.training.optimizer import lean_step, make_optimizer

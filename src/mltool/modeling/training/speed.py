@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mltool.core import host
 from mltool.core.errors import ConfigError
 from mltool.modeling.config import TrainConfig
-from mltool.modeling.tasks import Task
+from mltool.modeling.tasks.task import Task
 from mltool.modeling.training.feed import Feed
 from mltool.modeling.user_code import user_code
 

@@ -7,28 +7,28 @@ from typing import Any
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.store import Store
-from mltool.core.config.load import Resolved
+from mltool.artifacts.writing import write_text
 from mltool.datasets.dataset import Dataset, find_decoded, fingerprint_of, splits_of
-from mltool.modeling.sources import default_name, open_dataset, read_source
+from mltool.modeling.sources.names import default_name
+from mltool.modeling.sources.open import open_dataset, read_source
 from mltool.reports.dataset_page import dataset_page
 from mltool.stages.data.config import DataJob
 from mltool.stages.data.summary import report_of, summary_of
 
 
-def add(plan: Resolved[DataJob], store: Store) -> Artifact:
+def add(job: DataJob, store: Store) -> Artifact:
     """Decode the source of the `data` section, or find the dataset that was made of it."""
-    job = plan.config
     return open_dataset(job.data, store, job.name).artifact
 
 
-def plan_of(plan: Resolved[DataJob], store: Store) -> dict[str, Any]:
+def plan_of(job: DataJob, store: Store) -> dict[str, Any]:
     """What `add` would do, as plain data; nothing is written."""
-    config = plan.config.data
+    config = job.data
     source, facts = read_source(config)
     known = find_decoded(store, fingerprint_of(source, config))
     splits, carved = splits_of(source, config)
     return {
-        "name": plan.config.name or default_name(config),
+        "name": job.name or default_name(config),
         "already_decoded": known.label if known else None,
         "num_rows": {name: len(rows) for name, rows in splits.items()},
         "disk_bytes": 0 if known else source.estimated_bytes(),
@@ -43,8 +43,9 @@ def show(artifact: Artifact) -> dict[str, Any]:
     return summary_of(Dataset(artifact))
 
 
-def write_page(artifact: Artifact, path: Path) -> Path:
-    """Write the HTML page of a dataset."""
+def write_page(artifact: Artifact, store: Store) -> Path:
+    """Write the HTML page of a dataset beside the store's runs, and return where it is."""
+    path = store.runs / "pages" / f"{artifact.digest}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dataset_page(report_of(Dataset(artifact))), encoding="utf-8")
+    write_text(path, dataset_page(report_of(Dataset(artifact))))
     return path

@@ -97,9 +97,10 @@ def _measured(
             raise ArtifactError(
                 f"`{model.path}` is not in this project's store, so the metric that it names is not run"
             )
-        from mltool.modeling.custom_metric import custom_metric  # the user's own code, which may need torch
+        from mltool.modeling.tasks.task import task_metrics  # the user's own code, which may need torch
+        from mltool.modeling.user_code import import_object
 
-        return custom_metric(path, outputs, target_N), {}
+        return task_metrics("custom", outputs, target_N, import_object(path, "task.metric")), {}
     if not has_metrics(outputs, target_N):
         raise DataError(
             f"`{model.label}` has a custom task without a metric",

@@ -16,16 +16,17 @@ from mltool.core.errors import CheckError, ConfigError, DataError, InputError
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.graph_form import GraphForm, named, read_graph
-from mltool.modeling.made import Form, Made
 from mltool.modeling.network import answer_of, input_names, make_network
-from mltool.modeling.network_form import NetworkForm
-from mltool.modeling.package import package
-from mltool.modeling.rebuild import recipe
-from mltool.modeling.sources import model_name, open_dataset
-from mltool.modeling.tasks import Task, make_task
-from mltool.modeling.weights import load_weights, read_weights
+from mltool.modeling.packaging.made import Form, Made
+from mltool.modeling.packaging.network_form import NetworkForm
+from mltool.modeling.packaging.package import package
+from mltool.modeling.rebuild.recipe import recipe
+from mltool.modeling.sources.names import model_name
+from mltool.modeling.sources.open import open_dataset
+from mltool.modeling.tasks.task import Task, make_task
 from mltool.stages.import_.config import ImportJob
+from mltool.stages.import_.graph import GraphForm, named, read_graph
+from mltool.stages.import_.weights import load_weights, read_weights
 
 _PROBE_ROWS = 64
 

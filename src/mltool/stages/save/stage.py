@@ -19,13 +19,14 @@ from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.config import ModelConfig, TaskConfig
-from mltool.modeling.made import Made
-from mltool.modeling.network import answer_of, evaluating, outputs_by_name
-from mltool.modeling.network_form import NetworkForm
-from mltool.modeling.package import package
-from mltool.modeling.rebuild import recipe
-from mltool.modeling.sources import project_name
-from mltool.modeling.tasks import make_task
+from mltool.modeling.network import answer_of, evaluating
+from mltool.modeling.packaging.made import Made
+from mltool.modeling.packaging.network_form import NetworkForm
+from mltool.modeling.packaging.package import package
+from mltool.modeling.rebuild.recipe import recipe
+from mltool.modeling.sources.names import project_name
+from mltool.modeling.tasks.outputs import outputs_by_name
+from mltool.modeling.tasks.task import make_task
 from mltool.modeling.tensor_files import as_array
 from mltool.modeling.user_code import import_object
 

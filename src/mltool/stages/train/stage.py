@@ -16,13 +16,14 @@ from mltool.core.config.load import Resolved
 from mltool.core.config.show import nested
 from mltool.datasets.dataset import Dataset
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.made import Made
 from mltool.modeling.network import answer_of, input_names, make_network
-from mltool.modeling.network_form import NetworkForm
-from mltool.modeling.package import package
-from mltool.modeling.rebuild import recipe
-from mltool.modeling.sources import model_name, open_dataset
-from mltool.modeling.tasks import check_same_output_kind, make_task
+from mltool.modeling.packaging.made import Made
+from mltool.modeling.packaging.network_form import NetworkForm
+from mltool.modeling.packaging.package import package
+from mltool.modeling.rebuild.recipe import recipe
+from mltool.modeling.sources.names import model_name
+from mltool.modeling.sources.open import open_dataset
+from mltool.modeling.tasks.task import check_same_output_kind, make_task
 from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
 from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, threads_for

@@ -176,3 +176,10 @@ def test_a_file_in_the_place_of_an_artifact_is_explained(store: Store) -> None:
         commit(store)
     assert made.path.read_bytes() == b"mine"
     assert store.refs.names(ArtifactKind.model) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can make another")
+def test_a_home_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(MltoolError, match="`/proc/nothing/artifacts` cannot be made: No such file") as caught:
+        commit(Store(Path("/proc/nothing")))
+    assert caught.value.hint == "set MLTOOL_HOME to a folder that can be written"

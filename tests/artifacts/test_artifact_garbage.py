@@ -98,3 +98,13 @@ def test_an_artifact_of_a_later_mltool_is_no_garbage(store: Store) -> None:
     text = (later.path / MANIFEST).read_text(encoding="utf-8")
     (later.path / MANIFEST).write_text(text.replace('"schema_version": 1', '"schema_version": 2'), encoding="utf-8")
     assert garbage(store) == []
+
+
+def test_a_lock_that_a_killed_process_left_alone_is_garbage_and_one_that_is_held_is_not(store: Store) -> None:
+    with writer(store) as living:
+        left = store.staging / "model-0123.lock"
+        left.touch()
+        assert garbage(store) == [left]
+        assert collect([left]) == 0
+        assert not left.exists()
+        living.communicate("")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from artifact_testing import commit
+from artifact_testing import FILES, commit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +20,12 @@ from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest, Parent
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
 from mltool.core.errors import ArtifactError
+from user_project import said
+
+__all__ = ["said"]
+
+
+IDENTITY = sorted({*FILES, MANIFEST} - {"report.html"})
 
 
 def refusal(path: Path) -> ArtifactError:
@@ -56,7 +62,7 @@ def test_a_whole_artifact_opens_wherever_it_lies(artifact: Artifact, tmp_path: P
 
 @given(data=st.data())
 def test_a_changed_byte_anywhere_is_refused(lasting: Artifact, data: st.DataObject) -> None:
-    file = lasting.path / data.draw(st.sampled_from(digest.files_below(lasting.path)))
+    file = lasting.path / data.draw(st.sampled_from(IDENTITY))
     whole = file.read_bytes()
     position = data.draw(st.integers(0, len(whole) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != whole[position]) | st.sampled_from(b" \t\n\r"))
@@ -73,7 +79,7 @@ def test_a_changed_byte_anywhere_is_refused(lasting: Artifact, data: st.DataObje
 
 @given(data=st.data())
 def test_a_file_of_another_length_is_refused(lasting: Artifact, data: st.DataObject) -> None:
-    file = lasting.path / data.draw(st.sampled_from(digest.files_below(lasting.path)))
+    file = lasting.path / data.draw(st.sampled_from(IDENTITY))
     whole = file.read_bytes()
     cut, more = data.draw(st.integers(0, len(whole))), data.draw(st.sampled_from([b"", b" ", b"\n", b"\0", b"{}"]))
     try:
@@ -91,13 +97,33 @@ def test_each_problem_is_named(artifact: Artifact) -> None:
     weights.write_bytes(whole[:-1] + b"\7")
     assert refusal(artifact.path).message == f"`{weights}` was changed after it was written"
     weights.unlink()
-    assert refusal(artifact.path).message == f"`{artifact.path}` lacks `weights.bin`"
+    assert refusal(artifact.path).message == f"`{weights}` is missing"
     weights.write_bytes(whole)
     (artifact.path / "reference" / "more").touch()
     message = refusal(artifact.path).message
     assert message == f"`{artifact.path}` holds a file that does not belong to it, `reference/more`"
     (artifact.path / "reference" / "more").unlink()
     Artifact.open(artifact.path)
+
+
+@pytest.mark.parametrize("change", ["rewritten", "deleted"])
+def test_a_report_that_was_changed_is_warned_of_and_the_rest_is_used(
+    change: str, artifact: Artifact, said: list[str]
+) -> None:
+    report = artifact.path / "report.html"
+    if change == "deleted":
+        report.unlink()
+    else:
+        report.write_text("<p>better than it is</p>")
+    assert Artifact.open(artifact.path).digest == artifact.digest
+    what = "is missing" if change == "deleted" else "was changed after it was written"
+    assert said == [f"`{report}` {what}; the model itself is whole"]
+
+
+def test_what_a_file_browser_leaves_behind_is_no_damage(artifact: Artifact) -> None:
+    (artifact.path / ".DS_Store").write_bytes(b"Bud1")
+    (artifact.path / "reference" / "Thumbs.db").touch()
+    assert Artifact.open(artifact.path).digest == artifact.digest
 
 
 def sealed(data: dict[str, Any]) -> dict[str, Any]:

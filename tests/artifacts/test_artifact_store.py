@@ -65,6 +65,13 @@ def test_a_failed_artifact_is_replaced_by_an_equal_one_that_passed(store: Store)
     assert not store.find("latest", MODEL).has_failed_checks
 
 
+@pytest.mark.parametrize("check", [Check.passed("export"), Check.failed("export", "broken")], ids=["passed", "failed"])
+def test_an_equal_artifact_that_is_no_better_replaces_nothing(store: Store, check: Check) -> None:
+    first, again = (commit(store, checks=[check], facts={"attempt": attempt}) for attempt in (1, 2))
+    assert again.path == first.path
+    assert again.manifest == Artifact.open(first.path).manifest == first.manifest
+
+
 def test_an_interrupted_write_leaves_nothing_to_load(store: Store) -> None:
     with contextlib.suppress(KeyboardInterrupt), store.draft(MODEL) as draft:
         draft.path("weights.bin").write_bytes(b"half")

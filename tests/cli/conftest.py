@@ -60,7 +60,11 @@ def make_model(store: Store) -> Callable[..., Artifact]:
                 parents=parents,
                 metrics={"accuracy": accuracy, "latency_p50_ms": 1.25},
                 checks=checks,
-                facts={"intervals": {"accuracy": [accuracy - 0.02, accuracy + 0.01]}, "confidence": 0.95},
+                facts={
+                    "metrics_split": "validation",
+                    "intervals": {"accuracy": [accuracy - 0.02, accuracy + 0.01]},
+                    "confidence": 0.95,
+                },
                 weights="weights.safetensors",
             )
 

@@ -161,3 +161,12 @@ def test_a_full_disk_behind_stdout_is_reported(listing: Listing) -> None:
         process = listing(full.fileno())
     assert process.returncode == 1
     assert process.stderr == "error: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a POSIX shell does")
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_stream_is_no_failure(project: Path, closed: str) -> None:
+    command = f'"{sys.executable}" -m mltool models list {closed}'
+    process = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert "Error" not in process.stderr

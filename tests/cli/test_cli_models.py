@@ -67,6 +67,29 @@ def test_a_damaged_model_is_listed_and_warned_of(mltool: Mltool, make_model: Mak
     assert model.path.name in outcome.err
 
 
+def test_one_damaged_pointer_file_does_not_hide_the_other_models(
+    mltool: Mltool, make_model: Make, store: Store
+) -> None:
+    make_model()
+    (store.root / "refs" / "model" / "broken.json").write_text("{", encoding="utf-8")
+    outcome = mltool("models", "list")
+    assert outcome.code == 0
+    assert "digits@1" in outcome.out
+    assert "broken.json` is damaged" in outcome.err
+    assert "git checkout" in outcome.err
+
+
+@pytest.mark.parametrize("change", ["missing", "cut"])
+def test_a_model_that_lost_a_file_is_listed_as_damaged(mltool: Mltool, make_model: Make, change: str) -> None:
+    weights = make_model().path / "weights.safetensors"
+    if change == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-1])
+    assert "damaged" in mltool("models", "list").out
+    assert json.loads(mltool("models", "list", "--json").out)["models"][0]["state"] == "damaged"
+
+
 def test_show_tells_metrics_intervals_checks_ancestors_and_proof(
     mltool: Mltool, make_model: Make, make_dataset: Make, store: Store
 ) -> None:

@@ -83,7 +83,21 @@ def test_a_failed_check_ends_with_exit_code_4_after_the_artifact_was_shown(
     out, err = captured.readouterr()
     assert model.digest[:12] in out
     assert "failed" in out
+    assert FAILED[0].detail not in out
     assert err == "error: `export` failed\nhint: see why\n"
+
+
+@pytest.mark.parametrize("with_reasons", [True, False])
+def test_an_error_that_follows_says_the_reason_of_a_failed_check_alone(
+    with_reasons: bool, captured: pytest.CaptureFixture[str], make_model: Make
+) -> None:
+    show.show_artifact(make_model(checks=FAILED), with_reasons=with_reasons)
+    assert (FAILED[0].detail in captured.readouterr().out) is with_reasons
+
+
+def test_metrics_say_on_which_split_they_were_measured(captured: pytest.CaptureFixture[str], make_model: Make) -> None:
+    show.show_artifact(make_model())
+    assert "\nmeasured on the validation split\nmetric" in captured.readouterr().out
 
 
 def test_a_failed_check_in_json_is_the_artifact_with_the_error_in_it(

@@ -197,3 +197,22 @@ def test_what_a_reference_stands_for_is_checked_like_any_value_but_never_shown(m
     assert (
         problem("lr=${oc.env:MLTEST_LR}")[0] == "`train.lr` must be above 0 and at most 10, not `${oc.env:MLTEST_LR}`"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("learning_rate=0.1", "here it is called `lr`"),
+        ("train.num_epochs=3", "here it is called `epochs`"),
+        ("max_grad_norm=1", "here it is called `clip_norm`"),
+        ("data.test_size=0.3", "here it is called `data.test_fraction`"),
+    ],
+)
+def test_a_key_that_other_tools_call_otherwise_is_translated(written: str, hint: str) -> None:
+    message, said = problem(written)
+    assert message == f"unknown key `{written.partition('=')[0]}`"
+    assert said == hint
+
+
+def test_a_file_that_refers_to_itself_is_refused() -> None:
+    assert file_problem("train: &a\n  args: *a\n") == ("`mltool.yaml:1` refers to itself", "write the values out")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mltool.core.config.load import resolve
-from mltool.core.config.show import nested, with_origins
+from mltool.core.config.load import nested, resolve
+from mltool.core.config.show import with_origins
 from mltool.stages.train.config import TrainJob
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True) | st.sampled_from(["no", "null", "on", "y"])

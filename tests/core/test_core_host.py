@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,46 @@ print(before, host.available_memory_bytes())
     before, after = map(int, answer_of(f"\n{code}").split())
     assert 0 < before < mib << 20
     assert before - after == pytest.approx(100 << 20, rel=0.1)  # what is taken is no longer there
+
+
+@pytest.fixture
+def system_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Files of the system that say something else than they do here; the rest of them is as it is."""
+
+    def write(**files: str) -> None:
+        texts = {f"/sys/fs/cgroup/{name.replace('_', '.')}": text for name, text in files.items()}
+        real = Path.read_text
+
+        def read_text(path: Path, *args: Any, **knobs: Any) -> str:
+            return texts[path.as_posix()] if path.as_posix() in texts else real(path, *args, **knobs)
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
+    return write
+
+
+@pytest.mark.parametrize(("limit", "used", "left"), [(300_000, 100_000, 200_000), (300_000, 400_000, 0)])
+def test_what_a_container_uses_already_is_not_available(
+    system_says: Callable[..., None], limit: int, used: int, left: int
+) -> None:
+    system_says(memory_max=f"{limit}\n", memory_current=f"{used}\n")
+    assert host.available_memory_bytes() == left
+
+
+def test_a_container_without_a_limit_takes_nothing_away(system_says: Callable[..., None]) -> None:
+    system_says(memory_max="max\n", memory_current=f"{1 << 60}\n")
+    assert host.available_memory_bytes() > 0
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("270000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8)]
+)
+def test_a_container_has_the_whole_cores_of_its_quota(
+    system_says: Callable[..., None], monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    system_says(cpu_max=f"{quota}\n")
+    assert host.num_cores.__wrapped__() == cores
 
 
 @POSIX

@@ -144,11 +144,6 @@ def test_fields_that_do_not_fit_are_an_error_of_the_user(fields: dict[str, str],
         assert caught.value.hint == "did you mean `train_inputs`?"
 
 
-def test_a_configured_image_size_is_refused_rather_than_ignored() -> None:
-    with pytest.raises(ConfigError, match=r"data.image_size"):
-        arrays.understand({"x": floats(6, 2), "y": LABELS}, DataConfig(image_size=8))
-
-
 @pytest.mark.parametrize(
     ("arrays_by_user", "names"),
     [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mltool.core.errors import DataError
+from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.readers import arrays
 from mltool.datasets.readers.array_roles import INPUT_WORDS, LABEL_WORDS
@@ -114,7 +114,7 @@ def test_a_picture_with_a_missing_pixel_is_damage() -> None:
         (np.array([2.0, 1.0, 2.0, 1.0, 1.0, 1.0]), ("1", "2"), [1, 0, 1, 0, 0, 0]),
         (np.array(["dog", "cat", "dog", "cat", "ant", "ant"]), ("ant", "cat", "dog"), [2, 1, 2, 1, 0, 0]),
         (np.array([b"b", b"a", b"b", b"a", b"a", b"a"]), ("a", "b"), [1, 0, 1, 0, 0, 0]),
-        (np.array([True, False, True, True, True, True]), ("False", "True"), [1, 0, 1, 1, 1, 1]),
+        (np.array([True, False, True, True, True, True]), ("false", "true"), [1, 0, 1, 1, 1, 1]),
         (np.eye(4, dtype=np.float32)[[0, 1, 3, 3, 1, 0]], ("0", "1", "2", "3"), [0, 1, 3, 3, 1, 0]),
         (np.array([-1, 1, -1, 1, 1, 1], dtype=np.int8), ("-1", "1"), [0, 1, 0, 1, 1, 1]),
     ],
@@ -234,7 +234,7 @@ def test_a_truncated_npz_is_an_error(tmp_path: Path) -> None:
     flipped[len(whole) // 3] ^= 255
     for content in (whole[:-40], bytes(flipped)):
         (tmp_path / "set.npz").write_bytes(content)
-        with pytest.raises(DataError, match=r"cannot be read as an .npz file"):
+        with pytest.raises(DataError, match=r"is not a whole .npz file"):
             arrays.read(CONFIG, tmp_path / "set.npz")
 
 
@@ -300,6 +300,7 @@ def test_a_named_pair_keeps_every_row_and_every_label(
     whole = np.concatenate([array.reshape(len(array), -1) for array in list(found.values())[::2]])
     assert np.sort(inputs[spec.name].reshape(len(labels), -1)).tolist() == np.sort(whole.astype(np.float64)).tolist()
     texts = [label.decode() if isinstance(label, bytes) else str(label).removesuffix(".0") for label in labels]
+    texts = [{"True": "true", "False": "false"}.get(text, text) for text in texts]
     assert [schema.target.classes[code] for code in codes] == texts
 
 
@@ -315,3 +316,28 @@ def test_any_dictionary_is_understood_or_refused_with_a_reason(shapes: dict[str,
     except DataError:
         return
     assert source.num_rows > 0
+
+
+def test_five_axes_are_no_pictures_whatever_they_are_called() -> None:
+    source = arrays.understand({"image": np.zeros((6, 1, 2, 2, 2), np.uint8), "label": LABELS}, CONFIG)
+    assert source.schema(np.arange(6)).image is None
+    assert all_rows(source)[0]["image"].shape == (6, 1, 2, 2, 2)
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mltool.core import host
+
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((6, 1 << 20), np.float32), y=LABELS)
+    assert (tmp_path / "bomb.npz").stat().st_size < 1 << 20
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: 20 << 20)
+    with pytest.raises(DataError, match=r"unpacks to 0\.0 GiB, more than the memory that is free"):
+        arrays.read(CONFIG, tmp_path / "bomb.npz")
+
+
+def test_a_misspelt_array_to_ignore_is_named(tmp_path: Path) -> None:
+    found = {"x": floats(6, 2), "y": LABELS, "ids": np.arange(6)}
+    with pytest.raises(ConfigError, match=r"`idz` of `data\.ignore` is not in") as caught:
+        arrays.understand(found, DataConfig(source="s.npz", ignore=("idz",)))
+    assert caught.value.hint == "did you mean `ids`?"

@@ -251,9 +251,26 @@ def test_names_for_counted_classes_are_kept_and_must_be_as_many(store: Store) ->
     named = {"inputs": np.random.default_rng(0).normal(size=(30, 2)).astype("f4"), "labels": np.arange(30) % 2}
     config = DataConfig(source="x.npz", classes=("no", "yes"))
     assert write_dataset(arrays.understand(named, config), config, store, "x").schema.target.classes == ("no", "yes")
-    config = DataConfig(source="x.npz", classes=("no", "yes", "perhaps"))
-    with pytest.raises(ConfigError, match=r"`data\.classes` names 3 classes, but the data has 2"):
+    config = DataConfig(source="x.npz", classes=("no",))
+    with pytest.raises(ConfigError, match=r"`data\.classes` names 1 classes, but the data has 2"):
         write_dataset(arrays.understand(named, config), config, store, "x")
+
+
+@pytest.mark.parametrize("form", ["arrays", "table"])
+def test_names_for_every_code_make_room_for_classes_that_the_data_lacks(
+    form: str, store: Store, tmp_path: Path, heard: Heard
+) -> None:
+    codes = np.array([0, 2, 3] * 20)
+    config = DataConfig(source="x", label="y", label_kind="class", classes=("none", "few", "some", "many"))
+    if form == "arrays":
+        source: Any = arrays.understand({"x": np.ones((60, 2), "f4") * codes[:, None], "y": codes}, config)
+    else:
+        (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i / 7},{code}\n" for i, code in enumerate(codes)))
+        source = table.read(config, tmp_path / "t.csv")
+    dataset = write_dataset(source, config, store, "x")
+    assert dataset.schema.target.classes == ("none", "few", "some", "many")
+    assert set(np.unique(dataset.split("train").target)) == {0, 2, 3}
+    assert "no training row has the class `few`" in heard.text
 
 
 def test_a_tensor_target_keeps_its_type_and_shape_in_every_split(store: Store) -> None:

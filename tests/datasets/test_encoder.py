@@ -64,8 +64,8 @@ def test_no_records_give_arrays_without_rows() -> None:
     assert Encoder(picture_schema(3)).encode([])["image"].shape == (0, 3, 2, 3)
 
 
-def test_numeric_text_and_booleans_are_numbers() -> None:
-    assert numbers_of({"age": " 3.5 ", "size": True}) == [[3.5, 1.0]]
+def test_numeric_text_is_a_number() -> None:
+    assert numbers_of({"age": " 3.5 ", "size": "1"}) == [[3.5, 1.0]]
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "NA", "N/A", "NaN", "nan", "null", "None", "?", float("nan")])
@@ -73,7 +73,7 @@ def test_a_missing_number_is_nan(value: Any) -> None:
     assert np.isnan(numbers_of({"age": value})).all()
 
 
-@pytest.mark.parametrize("value", ["abc", "1_000", "٣", "1,5", [1], {"a": 1}, b"1", 1j, "0x10"])
+@pytest.mark.parametrize("value", ["abc", "1_000", "٣", "1,5", [1], {"a": 1}, b"1", 1j, "0x10", True, np.True_])
 def test_a_number_that_is_none_is_named_with_record_and_field(value: Any) -> None:
     with pytest.raises(InputError, match=r"record 2: `age` is `.*, but a number is needed"):
         numbers_of({"age": 1}, {"age": value})

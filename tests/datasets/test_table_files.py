@@ -11,47 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from table_testing import FLOWERS, everything, kinds, table
 
 from mltool.core.errors import DataError, MltoolError
 from mltool.datasets.config import DataConfig
 from mltool.datasets.encoder import Encoder
-from mltool.datasets.readers.table import TableSource, read
+from mltool.datasets.readers.table import read
 from mltool.datasets.readers.table_files import TABLE_SUFFIXES
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
-
-
-def write(folder: Path, text: str | bytes, name: str = "data.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def table(folder: Path, text: str | bytes, name: str = "data.csv", **knobs: Any) -> TableSource:
-    return read(DataConfig(**knobs), write(folder, text, name))
-
-
-def kinds(source: TableSource) -> dict[str, str]:
-    return {column.name: column.kind for column in everything(source)[0].columns}
-
-
-def everything(source: TableSource) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
-    rows = np.arange(source.num_rows)
-    schema = source.schema(rows)
-    ((inputs, target),) = source.batches(rows, schema)
-    return schema, inputs, target
-
-
-def rows_of(*cells: str, times: int = 1) -> str:
-    return "".join(f"{cell}\n" for cell in cells * times)
-
-
-FLOWERS = "length,colour,species\n" + rows_of(
-    "1.5,red,rose", "2,blue,violet", ",red,rose", "4,,violet", "5,blue,rose", "6,red,violet"
-)
 
 
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "tsv", "parquet", "jsonl", "ndjson", "semicolons", "crlf", "bom"])

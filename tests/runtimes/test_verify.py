@@ -120,6 +120,31 @@ def test_a_graph_whose_answers_depend_on_the_rest_of_the_batch_is_refused(mixing
     assert checks["batch_sizes"].detail == "a batch of 1 gives other values of `logits`"
 
 
+class Doubling:
+    """Answers twice its input, and shows which batches it got."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    @property
+    def signature(self) -> Signature:
+        spec = TensorSpec("x", "float32", (1,))
+        return Signature((spec,), (spec,))
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.sizes.append(len(inputs["x"]))
+        return {"y": inputs["x"] * 2}
+
+
+@pytest.mark.parametrize(("rows", "said"), [(1, "1, 2 and 5"), (3, "1, 2, 3 and 5"), (64, "1, 2, 5 and 64")])
+def test_few_samples_are_repeated_and_the_batch_sizes_that_ran_are_said(rows: int, said: str) -> None:
+    x = np.arange(rows, dtype=np.float32)[:, None]
+    runner = Doubling()
+    checks = verify(runner, Samples({"x": x}, {"y": x * 2}), Limits())
+    assert (checks[0].status, checks[0].detail) == ("passed", said)
+    assert runner.sizes[1:] == [int(size) for size in said.replace(" and", ",").split(",")]
+
+
 def test_a_graph_that_ignores_the_batch_is_refused() -> None:
     always_two = helper.make_node("Slice", ["product", "from", "to", "axis"], ["logits"])
     constants = {"from": np.array([0]), "to": np.array([2]), "axis": np.array([0])}

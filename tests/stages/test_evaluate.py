@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mltool
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store, open_store
 from mltool.core.errors import ArtifactError, ConfigError, DataError
+from mltool.stages.evaluate.stage import dataset_of
+from mltool.statistics.metrics import classification_metrics
 from mltool.verbs import Model
 
 pytestmark = pytest.mark.xdist_group("corn")
@@ -31,6 +34,18 @@ def test_each_split_has_its_own_rows(corn_model: Model) -> None:
     assert sizes == {"train": 425, "validation": 75, "test": 200}
     with pytest.raises(ConfigError, match="`split` must be one of"):
         corn_model.evaluate(split="dev")
+
+
+@pytest.mark.usefixtures("in_corn")
+def test_the_metrics_of_a_split_are_those_of_its_own_rows(corn_model: Model, corn: Any) -> None:
+    measured = {}
+    for split in ("train", "validation", "test"):
+        columns = dataset_of(corn_model, open_store()).split(split)
+        (images,) = columns.inputs.values()
+        eager = classification_metrics(corn.eager_probabilities(torch.tensor(images)), columns.target)
+        measured[split] = dict(corn_model.evaluate(split=split).metrics)
+        assert measured[split] == pytest.approx(eager, rel=1e-4)
+    assert len({metrics["log_loss"] for metrics in measured.values()}) == 3
 
 
 @pytest.mark.usefixtures("in_corn")

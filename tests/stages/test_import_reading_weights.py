@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mltool.core.errors import ConfigError, DataError
 from mltool.stages.import_.weights import load_weights, read_weights
@@ -65,9 +65,27 @@ def test_safetensors_are_read(trained: nn.Sequential, tmp_path: Path) -> None:
 def test_what_was_taken_off_and_left_out_is_said_once(trained: nn.Sequential, said: list[str]) -> None:
     weights = wrappings(trained)["lightning"]["state_dict"] | {"a.0.weight": torch.ones(1)}
     load_weights(network(), weights, Path("w.ckpt"))
-    assert said == [
-        "took the prefix `model.` off the weights' names, and left out 2 others (such as a loss or a metric)"
-    ]
+    rest = "left out 2 others (such as a loss or an optimizer's state)"
+    assert said == [f"took the prefix `model.` off the weights' names, and {rest}"]
+
+
+def prefixed(*wholes: tuple[str, nn.Module]) -> dict[str, Tensor]:
+    return {f"{prefix}{key}": value for prefix, part in wholes for key, value in part.state_dict().items()}
+
+
+def test_two_prefixes_that_fit_with_different_values_are_not_chosen_between(trained: nn.Sequential) -> None:
+    weights = prefixed(("model.", trained), ("ema.", network()))
+    with pytest.raises(ConfigError, match=r"two sets of weights that fit the network: `ema\.` and `model\.`") as caught:
+        load_weights(network(), weights, Path("w.pt"))
+    assert caught.value.hint == "say which, such as `part=model`"
+
+
+@pytest.mark.parametrize("other", ["equal", "wider"])
+def test_equal_values_and_other_shapes_are_no_conflict(other: str, trained: nn.Sequential) -> None:
+    beside = {"equal": trained, "wider": nn.Sequential(nn.Linear(5, 8), *network()[1:])}[other]
+    into = network()
+    load_weights(into, prefixed(("ema.", beside), ("model.", trained)), Path("w.pt"))
+    assert torch.equal(into[0].weight, trained[0].weight)
 
 
 def test_keys_that_do_not_match_are_named_with_the_nearest(trained: nn.Sequential) -> None:
@@ -189,3 +207,54 @@ def test_a_file_without_weights_says_what_it_holds(tmp_path: Path, content: Any,
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(DataError, match=holds):
         read_weights(tmp_path / "w.pt")
+
+
+def checkpoint(trained: nn.Sequential, averaged: nn.Sequential, form: str) -> dict[str, Any]:
+    """What a training script saves: two sets of weights, beside the state of the optimizer."""
+    rest = {"epoch": 3, "optimizer": {"state": {0: {"exp_avg": torch.zeros(8, 4)}}, "param_groups": []}}
+    if form == "beside":
+        return {"model": trained.state_dict(), "ema": averaged.state_dict(), **rest}
+    if form == "unnamed":
+        return {**trained.state_dict(), "ema": averaged.state_dict(), **rest}
+    prefixed = {
+        f"{name}.{key}": v for name, m in (("model", trained), ("ema", averaged)) for key, v in m.state_dict().items()
+    }
+    return {"state_dict": prefixed, **rest}
+
+
+@pytest.mark.parametrize(
+    ("form", "one", "part"),
+    [
+        ("beside", "`model/` and `ema/`", "ema"),
+        ("unnamed", "one without a prefix and `ema/`", "ema"),
+        ("lightning", "`state_dict/model.` and `state_dict/ema.`", "state_dict/ema"),
+    ],
+)
+def test_of_two_sets_of_weights_the_user_says_which(
+    form: str, one: str, part: str, trained: nn.Sequential, tmp_path: Path
+) -> None:
+    path, averaged = tmp_path / "w.ckpt", network()
+    torch.save(checkpoint(trained, averaged, form), path)
+    with pytest.raises(ConfigError, match="two sets of weights that fit the network") as caught:
+        load_weights(network(), read_weights(path), path)
+    assert set(one.split(" and ")) == set(caught.value.message.rpartition(": ")[2].split(" and "))
+    into = network()
+    load_weights(into, read_weights(path, part), path)
+    assert torch.equal(into[0].weight, averaged[0].weight)
+
+
+def test_a_part_that_is_not_there_is_named_with_those_that_are(trained: nn.Sequential, tmp_path: Path) -> None:
+    torch.save({"model": trained.state_dict()}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match="`part=modle` is no part of") as caught:
+        read_weights(tmp_path / "w.pt", "modle")
+    assert caught.value.hint == "did you mean `model`?"
+
+
+def test_a_layer_that_the_network_lacks_is_refused_wherever_the_weights_stand(
+    trained: nn.Sequential, tmp_path: Path
+) -> None:
+    torch.save(
+        {"model": {**trained.state_dict(), "head.weight": torch.ones(2)}, "step": torch.tensor(3)}, tmp_path / "w.pt"
+    )
+    with pytest.raises(ConfigError, match=r"1 have no place \(`head\.weight`\)"):
+        load_weights(network(), read_weights(tmp_path / "w.pt"), tmp_path / "w.pt")

@@ -65,7 +65,7 @@ def test_the_same_weights_in_another_file_are_the_same_model(
     again = mltool.import_model(weights, *in_corn.overrides, name="corn")
     assert (again.digest, again.ref) == (corn_model.digest, "corn@1")
     assert again.manifest.weights_digest == corn_model.manifest.weights_digest
-    assert any("took the prefix `model.`" in text for text in said) == (weights == "lightning.ckpt")
+    assert any("took the prefix `state_dict/model.`" in text for text in said) == (weights == "lightning.ckpt")
 
 
 def test_the_artifact_holds_all_that_later_stages_need(corn_model: mltool.Model, corn: Any) -> None:

@@ -114,6 +114,11 @@ def test_the_modes_come_back_after_an_error_too() -> None:
     assert module.drop.training
 
 
+def test_a_module_saved_with_labels_that_lack_the_top_class_has_all_its_classes() -> None:
+    model = mltool.save(nn.Linear(6, 10), X, torch.arange(96) % 7, name="lacking")
+    assert [output["shape"] for output in model.manifest.signature["outputs"]] == [[10], [10]]
+
+
 def test_labels_may_be_the_names_of_classes() -> None:
     classes, module = ["low", "middle", "high"], Tail().eval()
     model = mltool.save(module, X, [classes[code] for code in LABELS.tolist()], name="names", classes=classes)

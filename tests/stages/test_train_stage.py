@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ import pytest
 import mltool
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store, open_store
-from mltool.core import events
 from mltool.core.errors import ArtifactError, ConfigError, MltoolError
+from user_project import Write
 
 STOPPING = """
     import os
@@ -43,44 +41,13 @@ STOPPING = """
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty project as the current folder; what is imported from it is forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLTOOL_HOME", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def store(project: Path) -> Store:
-    return Store(project / ".mltool")
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    texts: list[str] = []
-    with events.subscribed(lambda event: texts.append(event.text) if isinstance(event, events.Message) else None):
-        yield texts
-
-
-def write(project: Path, name: str, text: str) -> str:
-    (project / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
-    importlib.invalidate_caches()
-    return f"model.target={name}:Net"
-
-
 def stop(monkeypatch: pytest.MonkeyPatch, at_batch: int, *overrides: str, resume: bool = False) -> Any:
-    """Train until Ctrl-C, and return the user's module."""
+    """Train the network of `stopping.py` until Ctrl-C, and return the module."""
     monkeypatch.setenv("STOP_AT", str(at_batch))
     if "stopping" in sys.modules:
         sys.modules["stopping"].SEEN.clear()
     with pytest.raises(KeyboardInterrupt):
-        mltool.train(*overrides, resume=resume)
+        mltool.train("model.target=stopping:Net", *overrides, resume=resume)
     return sys.modules["stopping"]
 
 
@@ -93,11 +60,10 @@ def models(store: Store) -> list[Path]:
     return [path for path, _ in store.manifests(ArtifactKind.model)]
 
 
-def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(project: Path, store: Store, said: list[str]) -> None:
+def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(write: Write, store: Store, said: list[str]) -> None:
     """Asked to resume where nothing was stopped, it says so and starts."""
-    target = write(
-        project,
-        "tied",
+    write(
+        "tied.py",
         """
         from torch import nn
 
@@ -112,7 +78,7 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(project: Path, 
                 return self.last(self.second(self.first(image.flatten(1)).relu()).relu())
         """,
     )
-    model = mltool.train(target, "epochs=2", "name=tied", resume=True)
+    model = mltool.train("model.target=tied:Net", "epochs=2", "name=tied", resume=True)
     assert "there is no unfinished run with this config; starting a new one" in said
     assert model.ref == "tied@1"
     assert {check.id: check.status for check in model.checks}["relative_error"] == "passed"
@@ -131,32 +97,32 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(project: Path, 
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
     said.clear()
-    again = mltool.train(target, "epochs=2", "name=tied", resume=True)
+    again = mltool.train("model.target=tied:Net", "epochs=2", "name=tied", resume=True)
     assert said == [f"already complete: `{model.label}`"]
     assert (again.digest, again.ref, len(models(store))) == (model.digest, "tied@1", 1)
 
 
 def test_a_damaged_checkpoint_is_refused_and_kept(
-    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    write: Write, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    target = write(project, "stopping", STOPPING)
-    stop(monkeypatch, 5, target, "epochs=3")
+    write("stopping.py", STOPPING)
+    stop(monkeypatch, 5, "epochs=3")
     assert said[-1] == "stopped; `mltool train --resume` with the same config continues here"
     assert models(store) == []
     path = run_folder(store) / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ArtifactError, match="cannot be used") as caught:
-        mltool.train(target, "epochs=3", resume=True)
+        mltool.train("model.target=stopping:Net", "epochs=3", resume=True)
     assert caught.value.exit_code == 3
     assert f"resuming run {run_folder(store).name}" in said
     assert path.exists()
 
 
 def test_a_precision_that_was_measured_once_is_kept_for_the_resumed_run(
-    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    write: Write, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = write(project, "stopping", STOPPING)
-    module = stop(monkeypatch, 40, target, "epochs=9", "precision=auto")  # the trial of both takes 16 batches
+    write("stopping.py", STOPPING)
+    module = stop(monkeypatch, 40, "epochs=9", "precision=auto")  # the trial of both takes 16 batches
     run = run_folder(store) / "run.json"
     decided = json.loads(run.read_text())
     assert decided["memory"]["bf16"] in (True, False)
@@ -164,26 +130,26 @@ def test_a_precision_that_was_measured_once_is_kept_for_the_resumed_run(
     # What another machine may have measured: the resumed run does not ask again.
     flipped = not decided["memory"]["bf16"]
     run.write_text(json.dumps({**decided, "memory": {"bf16": flipped}}))
-    module = stop(monkeypatch, 3, target, "epochs=9", "precision=auto", resume=True)
+    module = stop(monkeypatch, 3, "epochs=9", "precision=auto", resume=True)
     assert [flipped] * 2 == module.SEEN[1:]  # before the first batch, outputs are compared in both modes
 
 
-def test_training_gives_the_threads_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_gives_the_threads_back(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    write("stopping.py", STOPPING)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        stop(monkeypatch, 2, write(project, "stopping", STOPPING), "threads=1")
+        stop(monkeypatch, 2, "threads=1")
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
 
 
-def test_a_loss_that_is_no_number_leaves_no_model(project: Path, store: Store) -> None:
-    target = write(
-        project,
-        "poisoned",
+def test_a_loss_that_is_no_number_leaves_no_model(write: Write, store: Store) -> None:
+    write(
+        "poisoned.py",
         """
         import torch
         from torch import nn
@@ -199,7 +165,7 @@ def test_a_loss_that_is_no_number_leaves_no_model(project: Path, store: Store) -
         """,
     )
     with pytest.raises(MltoolError, match=r"the loss became (nan|inf) in epoch 1 at batch 7; no checkpoint was due"):
-        mltool.train(target, "epochs=3")
+        mltool.train("model.target=poisoned:Net", "epochs=3")
     assert models(store) == []
     assert not list(store.staging.iterdir())
     assert store.refs.names(ArtifactKind.model) == []

@@ -11,7 +11,11 @@ from typing import Any
 from mltool.artifacts import digest
 from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest
+from mltool.core import events
 from mltool.core.errors import ArtifactError
+
+_LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+"""What file browsers leave in every folder that somebody looks at."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,18 +34,25 @@ class Artifact:
     def open(cls, path: Path, ref: str | None = None) -> Artifact:
         """Load an artifact after every one of its files has been compared with its digest.
 
+        A report or a history that was changed is only warned of: nothing is ever computed from it.
+
         Raises:
-            ArtifactError: A file is missing, additional, or differs from its digest.
+            ArtifactError: A file of what the artifact is, is missing or differs; or there is one that does not belong.
         """
         manifest = Manifest.read(path)
-        listed, found = set(manifest.files), set(digest.files_below(path)) - {MANIFEST}
-        if listed != found:
-            name = sorted(listed ^ found)[0]
-            what = "lacks" if name in listed else "holds a file that does not belong to it,"
-            raise ArtifactError(f"`{path}` {what} `{name}`", hint="make the artifact again")
+        found = {name for name in digest.files_below(path) if name.rpartition("/")[2] not in _LITTER} - {MANIFEST}
+        strange = sorted(found - set(manifest.files))
+        if strange:
+            raise ArtifactError(
+                f"`{path}` holds a file that does not belong to it, `{strange[0]}`", hint="delete or move it"
+            )
         for name, entry in manifest.files.items():
-            if digest.of_file(path / name) != entry.sha256:
-                raise ArtifactError(f"`{path / name}` was changed after it was written", hint="make the artifact again")
+            if name in found and digest.of_file(path / name) == entry.sha256:
+                continue
+            what = "was changed after it was written" if name in found else "is missing"
+            if entry.identity:
+                raise ArtifactError(f"`{path / name}` {what}", hint="make the artifact again")
+            events.warning(f"`{path / name}` {what}; the {manifest.kind.value} itself is whole")
         if manifest.identity_digest() != manifest.digest:
             raise ArtifactError(f"`{path}` does not have the digest that it claims", hint="make the artifact again")
         return cls(path, manifest, ref)

@@ -18,6 +18,9 @@ def garbage(store: Store) -> list[Path]:
     or a named descendant.
     """
     dead = [path for path in store.staging.glob("*") if path.is_dir() and not _is_locked(Path(f"{path}.lock"))]
+    # A process that was killed at the very end leaves its lock without the folder.
+    alone = (lock for lock in store.staging.glob("*.lock") if not lock.with_suffix("").exists())
+    dead += [lock for lock in alone if not _is_locked(lock)]
     manifests = {manifest.digest: (path, manifest) for path, manifest in store.manifests()}
     kept: set[str] = set()
     queue = [version.digest for kind in ArtifactKind for _, version in store.refs.all(kind)]
@@ -54,7 +57,10 @@ def collect(garbage: Iterable[Path]) -> int:
     num_bytes = 0
     for path in garbage:
         num_bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
         Path(f"{path}.lock").unlink(missing_ok=True)
     return num_bytes
 

@@ -29,7 +29,7 @@ from mltool.artifacts.references import LATEST, References, check_name
 from mltool.artifacts.writing import write_json
 from mltool.core import events
 from mltool.core.config.settings import find_project
-from mltool.core.errors import ArtifactError
+from mltool.core.errors import ArtifactError, MltoolError
 
 _IGNORED = "artifacts/\nruns/\nstaging/\n*.lock\n*.tmp\n"
 
@@ -64,7 +64,13 @@ class Store:
 
     def _prepare(self) -> None:
         for folder in (self.artifacts, self.staging, self.refs.folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:  # a parent can neither be found nor made, as below /proc
+                raise MltoolError(
+                    f"`{folder}` cannot be made: {error.strerror}",
+                    hint="set MLTOOL_HOME to a folder that can be written",
+                ) from error
         ignore = self.root / ".gitignore"
         if not ignore.exists():
             ignore.write_text(_IGNORED, encoding="utf-8")

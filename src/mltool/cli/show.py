@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check, any_failed
-from mltool.artifacts.digest import SHORT
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
 from mltool.cli.output import Mode
@@ -65,7 +65,7 @@ def _draw_head(artifact: Artifact) -> None:
     made = words.day(artifact.manifest.created_utc)
     parts = [artifact.kind.value, words.size(artifact.size_bytes), f"made {made} UTC"]
     if artifact.ref:
-        parts.append(f"digest {artifact.digest[:SHORT]}")
+        parts.append(f"digest {artifact.digest[: digest.SHORT]}")
     output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(parts)}")
 
 
@@ -151,7 +151,8 @@ def _cell(value: Any) -> str:
 
 def show_config(resolved: Resolved[Any]) -> None:
     """The config that would run, with the source of each value."""
-    from mltool.core.config.show import nested, with_origins
+    from mltool.core.config.load import nested
+    from mltool.core.config.show import with_origins
 
     if output.mode() is Mode.json:
         output.write_json({"config": nested(resolved.values), "origins": resolved.origins})
@@ -220,11 +221,13 @@ def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
 
 def open_report(artifact: Artifact) -> None:
     """Show the report of an artifact in the browser."""
-    page = artifact.path / _REPORT
-    if page.is_file():
-        open_page(page)
-    else:
+    page, entry = artifact.path / _REPORT, artifact.manifest.files.get(_REPORT)
+    if entry is None or not page.is_file():
         output.warn(f"`{artifact.label}` has no report to open")
+    elif digest.of_file(page) != entry.sha256:
+        output.warn(f"`{output.relative(page)}` was changed after it was written, so it is not opened")
+    else:
+        open_page(page)
 
 
 def open_page(page: Path) -> None:

@@ -33,7 +33,7 @@ def parse_number(value: Any) -> float:
         if "_" in text or not text.isascii():
             raise ValueError(value)
         number = float(text)
-    elif isinstance(value, (bool, int, float, np.number, np.bool_)) and not isinstance(value, np.complexfloating):
+    elif isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating)):
         try:
             number = float(value)
         except OverflowError:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,8 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
 from mltool.core import events
-from mltool.core.errors import ArtifactError, ConfigError, DataError, MltoolError
+from mltool.core.errors import ArtifactError, DataError, MltoolError
+from mltool.datasets.classes import absent_from, with_names
 from mltool.datasets.columns import TARGET, Columns, column_writers, open_columns
 from mltool.datasets.config import DataConfig
 from mltool.datasets.schema import SCHEMA, Schema, schema_of
@@ -109,10 +110,14 @@ def write_dataset(
         return Dataset(known if known.name == name else _named(known, store, name))
     splits, carved = splits_of(source, config)
     schema = source.schema(splits["train"])
-    named_schema = _with_class_names(schema, config.classes)
-    notes = [*source.notes, *carved, *_absent_classes(source, named_schema, splits["train"])]
-    for note in notes:
+    named_schema = with_names(schema, config.classes)
+    for note in _fractions_without_effect(source, config):
+        events.warning(note)
+    absent = absent_from(source, named_schema, splits["train"])
+    for note in (*source.notes, *carved):
         events.info(note)
+    for note in absent:
+        events.warning(note)
     with store.draft(ArtifactKind.dataset) as draft:
         _check_space(source, store)
         counts = _decode(source, schema, splits, draft)
@@ -129,13 +134,25 @@ def write_dataset(
             config=identity,
             metrics={f"num_rows_{split}": float(count) for split, count in counts.items()},
             facts={
-                "notes": notes,
+                "notes": [*source.notes, *carved, *absent],
                 "damage": [list(entry) for entry in source.damage.found[:1000]],
                 "num_damaged": len(source.damage.found),
                 **(facts or {}),
             },
         )
     return Dataset(artifact)
+
+
+def _fractions_without_effect(source: Source, config: DataConfig) -> list[str]:
+    """What the user asked to be carved out of a source that has that split already."""
+    asked = {"validation": config.validation_fraction, "test": config.test_fraction}
+    usual = DataConfig()
+    unasked = {"validation": usual.validation_fraction, "test": usual.test_fraction}
+    return [
+        f"the source has a {split} split of its own, so `data.{split}_fraction={fraction:g}` changes nothing"
+        for split, fraction in asked.items()
+        if split in source.splits and fraction != unasked[split]
+    ]
 
 
 def _damaged_share(artifact: Artifact) -> float:
@@ -149,41 +166,6 @@ def _warn_of_damage(num_damaged: int, found: Sequence[Sequence[str]], name: str)
         events.warning(
             f"left out {num_damaged} damaged {rows}, such as `{where}`: {why}; `mltool data show {name}` lists them"
         )
-
-
-def _with_class_names(schema: Schema, names: tuple[str, ...]) -> Schema:
-    """The schema with the class names that the user gave, if they did."""
-    if not names:
-        return schema
-    own = next((name for name in schema.target.classes if not name.removeprefix("-").isdecimal()), None)
-    if own is not None:
-        raise ConfigError(
-            f"`data.classes` names classes that the data only counts, but here one is called `{own}` already",
-            hint="leave `data.classes` out, or rename the classes in the data",
-        )
-    if set(names) & set(schema.target.classes) and names != schema.target.classes:
-        raise ConfigError(
-            f"`data.classes={','.join(names)}` would call a class by the name that another has in the data",
-            hint=f"new names are given in the order {', '.join(schema.target.classes[:12])}",
-        )
-    if len(names) != len(schema.target.classes):
-        raise ConfigError(
-            f"`data.classes` names {len(names)} classes, but the data has {len(schema.target.classes)}",
-            hint=f"the data calls them {', '.join(schema.target.classes[:12])}",
-        )
-    return replace(schema, target=replace(schema.target, classes=names))
-
-
-def _absent_classes(source: Source, schema: Schema, train_rows: Rows) -> list[str]:
-    """A note on the classes that no training row has."""
-    if source.stratify_N is None:
-        return []
-    present = set(source.stratify_N[train_rows].tolist())
-    absent = [f"`{name}`" for code, name in enumerate(schema.target.classes) if code not in present]
-    if not absent:
-        return []
-    shown = ", ".join(absent[:10]) + (", …" if len(absent) > 10 else "")
-    return [f"no training row has the class {shown}: it cannot be learned; give more rows of it"]
 
 
 def _named(artifact: Artifact, store: Store, name: str) -> Artifact:

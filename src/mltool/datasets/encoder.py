@@ -282,7 +282,7 @@ def _fast_numbers(column: Array) -> Array | None:
     """The numbers of a column without odd cells, or None."""
     if column.ndim != 1:
         return None
-    if column.dtype.kind in "biuf":
+    if column.dtype.kind in "iuf":
         return column.astype(np.float64)
     values = column.tolist()
     if not set(map(type, values)) <= _PLAIN_TYPES:

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import sys
-import zipfile
-import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mltool.core import events, host
+from mltool.core import events
 from mltool.core.errors import DataError, InputError
 from mltool.datasets.cells import did_you_mean, json_lines, sniff_delimiter
 from mltool.datasets.encoder import Encoder, RecordError, check_array
+from mltool.datasets.npz import opened_npz
 from mltool.datasets.schema import UNKNOWN_CATEGORY, Schema
 
 Array = npt.NDArray[Any]
@@ -217,16 +216,9 @@ def _read_npy(data: bytes, name: str, schema: Schema) -> Inputs:
 
 def _read_npz(data: bytes, name: str, schema: Schema) -> Inputs:
     wanted = [spec.name for spec in schema.inputs]
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            _check_names([key for key in archive.files if key != schema.target.name], wanted, name)
-            # The zip reads no more of an entry than it declares, so that a small file cannot fill the memory.
-            needed = sum(entry.file_size for entry in archive.zip.infolist())
-            if needed > host.available_memory_bytes():
-                raise DataError(f"{name} unpacks to {needed / 2**30:.1f} GiB, more than the memory that is free")
-            found = {key: archive[key] for key in wanted}
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{name} is not a whole .npz file: {error}") from error
+    with opened_npz(io.BytesIO(data), name) as archive:
+        _check_names([key for key in archive if key != schema.target.name], wanted, name)
+        found = {key: archive[key] for key in wanted}
     return _check_arrays(found, name, schema)
 
 

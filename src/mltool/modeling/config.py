@@ -46,54 +46,56 @@ class TaskConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    epochs: int = setting(30, minimum=1)
+    epochs: int = setting(30, minimum=1, known_as=("num_epochs", "n_epochs", "max_epochs", "num_train_epochs"))
     """Passes over the training split."""
 
-    batch_size: int = setting(64, minimum=1)
+    batch_size: int = setting(64, minimum=1, known_as=("bs", "batchsize", "train_batch_size"))
     """Samples a step; must not be larger than the training split."""
 
-    lr: float = setting(2e-3, above=0.0, maximum=10.0)
+    lr: float = setting(2e-3, above=0.0, maximum=10.0, known_as=("learning_rate", "learningrate", "max_lr"))
     """Peak learning rate."""
 
     optimizer: str = setting("adamw", choices=OPTIMIZERS)
 
-    weight_decay: float = setting(0.01, minimum=0.0, maximum=1.0)
+    weight_decay: float = setting(0.01, minimum=0.0, maximum=1.0, known_as=("wd", "l2"))
 
     momentum: float = setting(0.9, minimum=0.0, maximum=1.0)
     """Of `sgd` only."""
 
-    schedule: str = setting("cosine", choices=SCHEDULES)
+    schedule: str = setting("cosine", choices=SCHEDULES, known_as=("scheduler", "lr_scheduler"))
     """How the learning rate falls after the warm-up: to 0 by `cosine` or `linear`, or not at all."""
 
     warmup: float = setting(0.05, minimum=0.0, maximum=1.0)
     """Share of all steps over which the learning rate rises, as a fraction of 1."""
 
-    clip_norm: float = setting(0.0, minimum=0.0)
+    clip_norm: float = setting(0.0, minimum=0.0, known_as=("gradient_clip_val", "max_grad_norm", "grad_clip"))
     """Largest norm of the gradients; 0 does not clip."""
 
-    accumulate: int = setting(1, minimum=1)
+    accumulate: int = setting(
+        1, minimum=1, known_as=("accumulate_grad_batches", "gradient_accumulation_steps", "grad_accum")
+    )
     """Batches whose gradients are added up before a step."""
 
-    patience: int = setting(0, minimum=0)
+    patience: int = setting(0, minimum=0, known_as=("early_stopping", "early_stopping_patience"))
     """Epochs without a better validation loss before training stops early; 0 never stops early."""
 
-    seed: int = setting(0, minimum=0, maximum=2**63 - 1)
+    seed: int = setting(0, minimum=0, maximum=2**63 - 1, known_as=("random_seed", "random_state", "manual_seed"))
     """Of the weights and the order of samples."""
 
-    precision: str = setting("fp32", choices=PRECISIONS)
+    precision: str = setting("fp32", choices=PRECISIONS, known_as=("dtype", "mixed_precision", "amp"))
     """`bf16` trains in bfloat16 with channels-last pictures; `auto` times both for a moment and takes the faster."""
 
-    device: str = setting("auto", choices=DEVICES)
+    device: str = setting("auto", choices=DEVICES, known_as=("accelerator", "gpu", "gpus"))
     """`auto` is `cuda` where there is a GPU, else `cpu`."""
 
     threads: int | None = setting(None, minimum=1, maximum=1024)
     """CPU threads; by default 1 for small networks, where more are slower, else all cores."""
 
-    checkpoint_every_s: float = setting(30.0, minimum=0.0)
+    checkpoint_every_s: float = setting(30.0, minimum=0.0, shapes=False)
     """Seconds between checkpoints within an epoch; the end of an epoch writes one too, at most once a second."""
 
-    wandb_project: str | None = None
+    wandb_project: str | None = setting(None, shapes=False)
     """Weights & Biases project to log to, beside the local history that is always written."""
 
-    wandb_mode: str = setting("auto", choices=TRACKER_MODES)
+    wandb_mode: str = setting("auto", choices=TRACKER_MODES, shapes=False)
     """`auto` is online where a key is found and the server answers, else offline."""

@@ -17,6 +17,21 @@ from mltool.modeling.config import ModelConfig, networks
 from mltool.modeling.user_code import import_object, user_code
 
 
+def check_network(config: ModelConfig) -> None:
+    """Refuse what can be known to be wrong before any data is read: a decode may take an hour.
+
+    Raises:
+        ConfigError: The import path, or an argument of the class, is wrong.
+        UserCodeError: The user's module raises while it is imported.
+    """
+    if config.target is not None:
+        made_by = import_object(config.target, "model.target")
+        if not isinstance(made_by, nn.Module):
+            _check_arguments(made_by, config.target, config.args)
+    elif config.name != "auto":
+        _check_names(config.name, networks.load(config.name), config.args)
+
+
 def make_network(config: ModelConfig, schema: Schema, seed: int) -> nn.Module:
     """Build the network with weights drawn from `seed`.
 
@@ -30,15 +45,19 @@ def make_network(config: ModelConfig, schema: Schema, seed: int) -> nn.Module:
         return _called(made_by, config.target, config.args)
     name = config.name if config.name != "auto" else default_network(schema)
     build = networks.load(name)
-    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for argument in config.args:
-        if argument not in known:
-            raise ConfigError(f"network `{name}` has no argument `{argument}`", hint=f"it has {', '.join(known)}")
+    _check_names(name, build, config.args)
     try:
         network: nn.Module = build(schema, num_outputs(schema), **config.args)
     except (TypeError, RuntimeError, ValueError) as error:
         raise ConfigError(f"network `{name}` cannot be built with {config.args}: {error}") from error
     return network
+
+
+def _check_names(name: str, build: Any, arguments: dict[str, Any]) -> None:
+    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for argument in arguments:
+        if argument not in known:
+            raise ConfigError(f"network `{name}` has no argument `{argument}`", hint=f"it has {', '.join(known)}")
 
 
 def default_network(schema: Schema) -> str:
@@ -54,6 +73,17 @@ def _called(made_by: Any, path: str, arguments: dict[str, Any]) -> nn.Module:
     """Call the user's class or function, or take the module that stands under the path."""
     if isinstance(made_by, nn.Module):
         return made_by
+    _check_arguments(made_by, path, arguments)
+    with user_code(f"`{path}`"):
+        module = made_by(**arguments)
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"`model.target={path}` gives a `{type(module).__name__}`, but an `nn.Module` is needed")
+    return module
+
+
+def _check_arguments(made_by: Any, path: str, arguments: dict[str, Any]) -> None:
+    if not callable(made_by):
+        raise ConfigError(f"`model.target={path}` is a `{type(made_by).__name__}`, but a class or a function is needed")
     try:
         inspect.signature(made_by).bind(**arguments)
     except TypeError as error:
@@ -63,11 +93,6 @@ def _called(made_by: Any, path: str, arguments: dict[str, Any]) -> nn.Module:
         ) from error
     except ValueError:  # a built-in has no signature to compare with
         pass
-    with user_code(f"`{path}`"):
-        module = made_by(**arguments)
-    if not isinstance(module, nn.Module):
-        raise ConfigError(f"`model.target={path}` gives a `{type(module).__name__}`, but an `nn.Module` is needed")
-    return module
 
 
 def input_names(network: nn.Module, schema: Schema) -> list[str]:

@@ -18,6 +18,8 @@ from mltool.core.errors import DataError
 
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 """How torch names what a pickle wants to call."""
+_REFUSAL = re.compile(r"WeightsUnpickler error: (.*)")
+"""What torch says between its advice to load the file all the same."""
 
 
 def load_torch_file(path: Path) -> Any:
@@ -35,8 +37,9 @@ def load_torch_file(path: Path) -> Any:
                 f"`{path}` needs code to be executed while it is read (`{needed[1]}`), so it is refused",
                 hint="write tensors only, such as `torch.save(model.state_dict(), path)`",
             ) from error
-        lines = str(error).splitlines()
-        raise DataError(f"`{path}` is not a file that torch can read: {lines[0] if lines else error!r}") from error
+        refusal = _REFUSAL.search(str(error))
+        why = refusal[1].strip() if refusal else (str(error).splitlines() or [repr(error)])[0]
+        raise DataError(f"`{path}` is not a file that torch can read: {why}") from error
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
+from mltool.artifacts.manifest import ArtifactKind, Manifest
 from mltool.core.errors import ArtifactError, InputError
-from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
+from mltool.core.version import version
 from mltool.runtimes.measure import has_metrics, is_finite, main_metric, metrics_of
-from mltool.runtimes.runner import Runner, Signature
+from mltool.runtimes.runner import Runner, Signature, load
 from mltool.runtimes.samples import SAMPLES, Samples
 
 # Axes: N samples, C classes
@@ -127,10 +130,15 @@ def _task_metric(outputs: dict[str, Any], samples: Samples, limits: Limits) -> C
 
 
 def verify_in_fresh_process(
-    folder: Path, signature: Signature, limits: Limits | None = None, timeout_s: float = TIMEOUT_S
+    folder: Path,
+    signature: Signature,
+    limits: Limits | None = None,
+    *,
+    backend: str = "onnxruntime",
+    timeout_s: float = TIMEOUT_S,
 ) -> list[Check]:
-    """Load the graph in `folder` in a new interpreter and verify it there on the samples beside it."""
-    request = json.dumps({"signature": signature.to_json(), "limits": asdict(limits or Limits())})
+    """Load what is in `folder` in a new interpreter, and verify it there on the samples beside it."""
+    request = json.dumps({"signature": signature.to_json(), "limits": asdict(limits or Limits()), "backend": backend})
     # -P: a file in the current folder must not take the place of a library's.
     arguments = [sys.executable, "-P", "-m", "mltool.runtimes.verify", str(folder), request]
     try:
@@ -150,10 +158,16 @@ def _all_failed(reason: str) -> list[Check]:
     ]
 
 
+def _unfinished(folder: Path, signature: Mapping[str, Any]) -> Artifact:
+    """A model that is still being made, as a runtime takes it."""
+    manifest = Manifest(ArtifactKind.model, digest="", created_utc="", mltool_version=version(), signature=signature)
+    return Artifact(folder, manifest, ref=folder.name)
+
+
 def main(folder: Path, request: str) -> None:
     wanted = json.loads(request)
     try:
-        runner = OnnxRuntimeRunner(str(folder / GRAPH), Signature.from_json(wanted["signature"]), threads=None)
+        runner = load(_unfinished(folder, wanted["signature"]), wanted["backend"])
         samples = Samples.load(folder / SAMPLES)
         checks = [Check.passed("fresh_process"), *verify(runner, samples, Limits(**wanted["limits"]))]
     except ArtifactError as error:

@@ -18,6 +18,9 @@ from mltool.modeling.tasks.task import make_task
 from mltool.runtimes.runner import Signature
 
 CLASSES = ("a", "b")
+SCHEMA = Schema(
+    (Column("numbers", "tensor"),), (TensorSpec("numbers", "float32", (3,)),), Target("y", "class", CLASSES)
+)
 
 
 class Fixed:
@@ -44,10 +47,8 @@ def columns(num_rows: int, first: float = 0.0) -> Columns:
 
 
 def made(labelled: bool = True, **splits: Columns) -> Made:
-    spec = TensorSpec("numbers", "float32", (3,))
-    schema = Schema((Column("numbers", "tensor"),), (spec,), Target("y", "class", CLASSES))
-    task = make_task(TaskConfig(), schema, torch.zeros(4, 2))
-    return Made(form=Fixed(), task=task, schema=schema, splits=splits, config={}, is_labelled=labelled)
+    task = make_task(TaskConfig(), SCHEMA, torch.zeros(4, 2))
+    return Made(form=Fixed(), task=task, schema=SCHEMA, splits=splits, config={}, is_labelled=labelled)
 
 
 def test_the_test_split_says_how_good_a_model_is_and_the_nearest_stands_in() -> None:
@@ -93,9 +94,31 @@ def test_the_worst_samples_come_first() -> None:
     rows = good.splits["test"]
     flipped = Columns(rows.inputs, 1 - rows.target)
     report = evidence.report(good, evidence.measure(made(test=flipped)), [], Signature((), ()), "x", {"host": {}})
-    losses = [loss for *_, loss in report.worst_samples]
-    assert losses == sorted(losses, reverse=True)
-    assert len(losses) == 12
+    of_target = good.form.answer([rows.inputs["numbers"]])["probabilities"][np.arange(60), flipped.target]
+    worst = np.argsort(of_target)[:12]
+    assert [loss for *_, loss in report.worst_samples] == pytest.approx(-np.log(of_target[worst]))
+    for row, (fields, predicted, actual, _) in zip(worst, report.worst_samples, strict=True):
+        assert list(fields.values()) == pytest.approx(rows.inputs["numbers"][row])
+        assert (predicted, actual) == (CLASSES[rows.target[row]], CLASSES[flipped.target[row]])
+
+
+class FirstNumber(Fixed):
+    """A model that predicts the first number of its input."""
+
+    def answer(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        return {"prediction": inputs[0][:, 0]}
+
+
+def test_the_worst_predictions_are_the_farthest_off_on_either_side() -> None:
+    x = np.zeros((20, 3), np.float32)
+    x[:, 0] = np.arange(20)
+    target = x[:, 0].copy()
+    target[[3, 8, 11]] += np.array([2.0, -5.0, 1.0], np.float32)
+    schema = Schema(SCHEMA.columns, SCHEMA.inputs, Target("y", "number"))
+    task, columns = make_task(TaskConfig(), schema, torch.zeros(4, 1)), Columns({"numbers": x}, target)
+    made = Made(form=FirstNumber(), task=task, schema=schema, splits={"test": columns}, config={})
+    report = evidence.report(made, evidence.measure(made), [], Signature((), ()), "x", {"host": {}})
+    assert [sample[1:] for sample in report.worst_samples[:3]] == [(8, 3, 5), (3, 5, 2), (11, 12, 1)]
 
 
 @pytest.mark.parametrize(

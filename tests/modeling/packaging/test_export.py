@@ -187,6 +187,20 @@ def test_the_users_line_that_breaks_the_graph_is_shown(
     assert not (tmp_path / "graph.onnx").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"), [("Branch", "use `torch.where` instead"), ("Baked", "use -1 or `x.shape[0]`")]
+)
+def test_a_network_that_cannot_be_exported_gets_one_line_with_what_to_do(
+    name: str, advice: str, write: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    write("src/broken.py", BROKEN)
+    network = import_object(f"src.broken:{name}", "model.target")()
+    with pytest.raises(ExportError) as caught:
+        export_onnx(served(network), [random(2, 4)], ["x"], ["output"], tmp_path / "graph.onnx")
+    assert "\n" not in caught.value.message
+    assert advice in caught.value.message
+
+
 def test_an_output_without_a_batch_axis_is_refused(write: Callable[[str, str], Path], tmp_path: Path) -> None:
     write("src/broken.py", BROKEN)
     network = import_object("src.broken:Reduced", "model.target")()

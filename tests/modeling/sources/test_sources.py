@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,50 @@ def test_a_form_that_is_not_known_lists_those_that_are(write: Callable[[str, str
     assert ".parquet" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("config", [{"source": "arrays.npz"}, {"source": "digits"}, {"target": "pkg.mod:make"}])
-def test_a_test_source_that_nobody_would_read_is_refused(config: dict[str, str], store: Store) -> None:
-    with pytest.raises(ConfigError, match=r"`data.test=other` goes with a table or a `.pt` file"):
-        open_dataset(DataConfig(test="other", **config), store)
+@pytest.mark.parametrize(
+    ("config", "knob", "source"),
+    [
+        ({"source": "arrays.npz", "image_size": 8}, "image_size=8", "a file of arrays"),
+        ({"source": "arrays.npz", "test": "other"}, "test=other", "a file of arrays"),
+        ({"source": "tensors.pt", "categories": ("a", "b")}, "categories=a,b", "a `.pt` file"),
+        ({"source": "digits", "test": "other"}, "test=other", "the embedded set `digits`"),
+        ({"source": "penguins", "channels": 3}, "channels=3", "the embedded set `penguins`"),
+        ({"source": "table.csv", "image_size": 8}, "image_size=8", "a table"),
+        ({"source": "table.csv", "args": {"n": 1}}, "args={'n': 1}", "a table"),
+        ({"source": "photos", "label": "kind"}, "label=kind", "a folder of pictures"),
+        ({"target": "pkg.mod:make", "test": "other"}, "test=other", "`data.target`"),
+    ],
+)
+def test_a_knob_that_the_source_would_not_read_is_refused(
+    config: dict[str, Any], knob: str, source: str, write: Callable[[str, str], Path], store: Store
+) -> None:
+    for name in ("table.csv", "arrays.npz", "tensors.pt", "photos/cat/1.png"):
+        write(name, TABLE)
+    with pytest.raises(ConfigError) as caught:
+        open_dataset(DataConfig(**config), store)
+    assert caught.value.message == f"`data.{knob}` does not go with {source}, which it would not change"
+
+
+def test_a_source_beside_a_target_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"`data.source=x.csv` and `data.target=pkg.mod:make` both say"):
+        open_dataset(DataConfig(source="x.csv", target="pkg.mod:make"), store)
+
+
+def test_no_dataset_takes_the_name_of_an_embedded_set(write: Callable[[str, str], Path], store: Store) -> None:
+    write("digits.csv", TABLE)
+    config = DataConfig(source="digits.csv")
+    assert open_dataset(config, store).artifact.name == "digits-data"
+    with pytest.raises(ConfigError, match="`penguins` is the name of an embedded set"):
+        open_dataset(config, store, "penguins")
+    assert open_dataset(DataConfig(source="digits"), store).schema.image is not None
+
+
+def test_a_folder_that_is_called_like_an_embedded_set_is_read_and_said(
+    project: Path, store: Store, said: list[str]
+) -> None:
+    for label in ("cat", "dog"):
+        (project / "digits" / label).mkdir(parents=True)
+        for i in range(6):
+            Image.fromarray(np.full((8, 8), i * 20 + len(label), np.uint8)).save(project / f"digits/{label}/{i}.png")
+    assert open_dataset(DataConfig(source="digits"), store).artifact.name == "digits-data"
+    assert "`digits` is what stands in this folder, not the embedded set of that name" in said

@@ -10,14 +10,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from mltool.core.errors import ConfigError, UserCodeError
 from mltool.datasets.schema import Schema, Target
 from mltool.modeling.config import TaskConfig
+from mltool.modeling.network import answer_of
 from mltool.modeling.tasks.heads import ClassificationHead, RegressionHead
 from mltool.modeling.tasks.outputs import measure_output_kind
-from mltool.modeling.tasks.task import Task, make_task, task_metrics
+from mltool.modeling.tasks.task import Task, check_same_output_kind, make_task, task_metrics
 
 LABELS = torch.tensor([0, 2, 1, 2])
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 3.0], [-4.0, 5.0, 1.0], [0.0, 0.0, 0.0]])
@@ -224,3 +225,33 @@ def test_several_outputs_reach_the_metric_by_name() -> None:
 
     ones = np.ones(3)
     assert task_metrics("custom", {"mean": ones, "scale": ones}, ones, metric) == {"metric": 9.0}
+
+
+class Softmax(nn.Module):
+    """A norm with buffers, dropout that takes random numbers, and a softmax in some modes."""
+
+    def __init__(self, modes: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.modes, self.body = modes, nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x).softmax(1) if self.training in self.modes else self.body(x)
+
+
+@pytest.mark.parametrize("modes", [(True,), (False,)])
+def test_a_softmax_in_one_mode_only_is_refused(modes: tuple[bool, ...]) -> None:
+    network, inputs = Softmax(modes), [torch.randn(8, 4)]
+    task = classes_task(answer_of(network, inputs))
+    with pytest.raises(ConfigError, match=r"answers \w+ in training mode, but \w+ in evaluation mode"):
+        check_same_output_kind(task, network, inputs)
+
+
+@pytest.mark.parametrize("modes", [(), (True, False)])
+def test_looking_at_the_training_mode_leaves_no_trace(modes: tuple[bool, ...]) -> None:
+    network, inputs = Softmax(modes).eval(), [torch.randn(8, 4)]
+    task = classes_task(answer_of(network, inputs))
+    before, random = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
+    check_same_output_kind(task, network, inputs)
+    assert not network.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -23,13 +23,22 @@ def setting(
     maximum: float | None = None,
     above: float | None = None,
     choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...] | None = None,
+    known_as: tuple[str, ...] = (),
+    shapes: bool = True,
+    is_path: bool = False,
 ) -> Any:
-    """A dataclass field with limits: `minimum` and `maximum` are allowed values, `above` is not.
+    """A dataclass field with what else is known of its value.
 
-    `choices` may be a function, for names that are found when they are needed.
+    Args:
+        minimum: The smallest value that is allowed, as `maximum` is the largest; `above` itself is not allowed.
+        choices: May be a function, for names that are found when they are needed.
+        known_as: What other tools call it, for hints.
+        shapes: Whether the value can change what is made; where it logs to cannot, and is no part of what it is.
+        is_path: A file or folder, which is the same however its path is written.
     """
     limits = {"minimum": minimum, "maximum": maximum, "above": above, "choices": choices}
-    metadata = {name: limit for name, limit in limits.items() if limit is not None}
+    metadata: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    metadata |= {"known_as": known_as, "shapes": shapes, "is_path": is_path}
     if default_factory is not MISSING:
         return dataclasses.field(default_factory=default_factory, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

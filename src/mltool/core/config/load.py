@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ class Resolved(Generic[ConfigT]):
     """Value by dotted key; text with `${…}` is kept as it was written, so that no secret is stored."""
     origins: dict[str, str]
     """Where each key that is not a default came from."""
+    stored: dict[str, Any]
+    """`values` in sections, as an artifact keeps them: only what shapes it, and paths below the project from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def resolve(
     """
     fields = dict(_leaves(job))
     written = [_with_section(s, fields, own) for s in (*from_overrides(list(overrides)), *from_arguments(values or {}))]
-    everything = gather(project or find_project(), written)
+    folder = project or find_project()
+    everything = gather(folder, written)
     sections = {key.split(".")[0] for key in fields}
     others = [s for s in everything[: len(everything) - len(written)] if s.key.split(".")[0] in sections]
     last = {setting.key: setting for setting in (*others, *written)}
@@ -89,7 +93,33 @@ def resolve(
         origins[field_key] = setting.origin
     config = _build(job, parsed, prefix="")
     defaults = {key: _get(config, key) for key in fields}
-    return Resolved(config, {**defaults, **stored}, origins)
+    everything_kept = {**defaults, **stored}
+    shaping = {
+        key: _from_project(value, folder) if fields[key].metadata.get("is_path") else value
+        for key, value in everything_kept.items()
+        if fields[key].metadata.get("shapes", True)
+    }
+    return Resolved(config, everything_kept, origins, nested(shaping))
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as sections, with plain lists for tuples: the form in which a config is stored."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = list(value) if isinstance(value, tuple) else value
+    return tree
+
+
+def _from_project(text: Any, project: Path) -> Any:
+    """A path below the project as seen from there, however it was typed; anything else as it is."""
+    if not isinstance(text, str) or "${" in text or not Path(text).exists():
+        return text
+    path = Path(os.path.abspath(text))  # noqa: PTH100 - not `resolve`: data is often a link to another disk
+    return path.relative_to(project).as_posix() if path.is_relative_to(project) else text
 
 
 def expand(stored: Any) -> Any:
@@ -137,6 +167,9 @@ def _field_of(setting: Setting, fields: Mapping[str, _Field], own: str) -> tuple
 
 def _nearest(key: str, fields: Mapping[str, _Field], own: str) -> str:
     short = {name.removeprefix(f"{own}."): name.removeprefix(f"{own}.") for name in fields}
+    for name, field in fields.items():
+        if key.rsplit(".", 1)[-1].lower().replace("-", "_") in field.metadata.get("known_as", ()):
+            return f"here it is called `{name.removeprefix(f'{own}.')}`"
     spellings = {**{name: name for name in fields}, **short}
     last_parts = {name.rsplit(".", 1)[-1]: name.removeprefix(f"{own}.") for name in fields}
     close = difflib.get_close_matches(key.lower(), spellings, 1, 0.6)

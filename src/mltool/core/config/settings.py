@@ -102,6 +102,7 @@ def from_file(path: Path) -> list[Setting]:
         return []
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"`{path.name}` must hold sections, such as `train:`")
+    _check_finite(root, path.name, ())
     settings = list(_from_mapping(root, path.name, prefix=""))
     for setting in settings:
         section = setting.key.split(".")[0]
@@ -115,6 +116,15 @@ def from_file(path: Path) -> list[Setting]:
                 hint="upgrade mltool, or write `version: 1`",
             )
     return [setting for setting in settings if setting.key != "version"]
+
+
+def _check_finite(node: yaml.Node, file: str, above: tuple[yaml.Node, ...]) -> None:
+    if any(node is one for one in above):
+        raise ConfigError(f"`{file}:{node.start_mark.line + 1}` refers to itself", hint="write the values out")
+    parts = node.value if isinstance(node.value, list) else []
+    for part in parts:
+        for inner in part if isinstance(part, tuple) else (part,):
+            _check_finite(inner, file, (*above, node))
 
 
 def _from_mapping(node: yaml.MappingNode, file: str, prefix: str) -> Iterator[Setting]:

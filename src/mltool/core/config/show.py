@@ -8,18 +8,6 @@ from mltool.core.config import plain
 from mltool.core.config.load import Resolved
 
 
-def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys as sections, with plain lists for tuples: the form in which a config is stored."""
-    tree: dict[str, Any] = {}
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        branch = tree
-        for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[name] = list(value) if isinstance(value, tuple) else value
-    return tree
-
-
 def with_origins(resolved: Resolved[Any]) -> str:
     """YAML with the source of each value as a comment."""
     lines: list[tuple[str, str]] = [("version: 1", "")]

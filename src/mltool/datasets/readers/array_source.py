@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mltool.core.errors import DataError
+from mltool.datasets.classes import class_name
 from mltool.datasets.readers.array_roles import Array
 from mltool.datasets.schema import Column, ImageSpec, Schema, Target, TensorSpec
 from mltool.datasets.source import Batch, Damage, Rows
@@ -19,11 +20,6 @@ from mltool.datasets.source import Batch, Damage, Rows
 
 MAX_BATCH_BYTES = 16 * 2**20
 MAX_BATCH_ROWS = 65536
-
-
-def class_name(value: object) -> str:
-    """The name of a class whose label is `value`; 3.0 and 3 are the same class."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 @dataclass(frozen=True, slots=True)

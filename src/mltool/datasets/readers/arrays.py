@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mltool.core.errors import ConfigError, DataError
-from mltool.datasets.config import DataConfig
+from mltool.datasets.cells import did_you_mean
+from mltool.datasets.classes import class_names, every_code
+from mltool.datasets.config import DataConfig, check_knobs
+from mltool.datasets.npz import opened_npz
 from mltool.datasets.readers.array_roles import Array, Part, find_parts, input_names, parse, show
-from mltool.datasets.readers.array_source import MAX_BATCH_BYTES, ArraySource, Stored, class_name
+from mltool.datasets.readers.array_source import MAX_BATCH_BYTES, ArraySource, Stored
 from mltool.datasets.source import Damage
 
 # Axes: N rows, C channels or classes, H height, W width
 
+KNOBS = ("label", "label_kind", "ignore", "fields")
+"""Of the `data` section, beside those that every source reads."""
 MIN_NUMBERS = 20
 """Distinct whole numbers above which labels are numbers rather than classes, if they are also half of the rows."""
 
@@ -32,21 +35,13 @@ def read(config: DataConfig, path: Path) -> ArraySource:
         ConfigError: As `understand`.
         DataError: The file is no `.npz`, is cut off, or holds objects; and as `understand`.
     """
+    check_knobs(config, KNOBS, "a file of arrays")
     try:
-        # Opened here, because NumPy leaves a broken file open.
-        with path.open("rb") as file:
-            opened = np.load(file, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise DataError(f"`{path}` holds one unnamed array", hint="save inputs and labels with `np.savez`")
-            with opened:
-                arrays = {name: opened[name] for name in opened.files}
-    except (ValueError, EOFError, KeyError, MemoryError, OSError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
-            raise DataError(
-                f"`{path}` holds pickled objects, which can run code when they are opened",
-                hint="save plain arrays: `np.savez(path, images=np.stack(images), labels=np.array(labels))`",
-            ) from error
-        raise DataError(f"`{path}` cannot be read as an .npz file: {error or type(error).__name__}") from error
+        stream = path.open("rb")
+    except OSError as error:
+        raise DataError(f"`{path}` cannot be read: {error.strerror or error}") from error
+    with stream, opened_npz(stream, f"`{path}`") as archive:
+        arrays = dict(archive)
     return understand(arrays, config)
 
 
@@ -62,9 +57,9 @@ def understand(arrays: Mapping[str, Array], config: DataConfig) -> ArraySource:
         DataError: The arrays cannot be understood, or do not fit each other.
     """
     name = config.source
-    if config.image_size or config.channels:
-        key = "image_size" if config.image_size else "channels"
-        raise ConfigError(f"`data.{key}` is for folders of pictures, but `{name}` holds arrays, which stay as they are")
+    for key in config.ignore:
+        if key not in arrays:
+            raise ConfigError(f"`{key}` of `data.ignore` is not in `{name}`", hint=did_you_mean(key, arrays, "arrays"))
     arrays = {key: array for key, array in arrays.items() if key not in config.ignore}
     fields = {"labels": config.label, **config.fields} if config.label else config.fields
     parts = find_parts(arrays, fields, name)
@@ -72,7 +67,7 @@ def understand(arrays: Mapping[str, Array], config: DataConfig) -> ArraySource:
     used = [key for part in parts for key in (*part.inputs, part.labels)]
     notes = [_describe(part, arrays) for part in parts]
     inputs = _inputs(parts, arrays, notes)
-    target, classes = _target(parts, arrays, config.label_kind, notes)
+    target, classes = _target(parts, arrays, config, notes)
     if unused := [key for key in arrays if key not in used]:
         notes.append(f"not used: {show(arrays, unused)}")
 
@@ -147,7 +142,7 @@ def _input(stem: str, group: tuple[Array, ...], notes: list[str]) -> Stored:
             notes.append(f"the whole numbers of `{stem}` are read as numbers, not as tokens")
             return Stored(name, "tensor", np.dtype(np.float32), group)
         return Stored("tokens", "tensor", np.dtype(np.int64), group)
-    if group[0].dtype == np.uint8 and name == "image":
+    if group[0].dtype == np.uint8 and num_axes in (3, 4):
         return _pictures(group, notes)
     if all(array.size and array.min() >= 0 and array.max() <= 255 for array in group):
         notes.append(f"`{stem}` looks like pixels; save it as uint8 to have it read as pictures")
@@ -169,7 +164,7 @@ def _pictures(group: tuple[Array, ...], notes: list[str]) -> Stored:
 
 
 def _target(
-    parts: list[Part], arrays: Mapping[str, Array], kind: str, notes: list[str]
+    parts: list[Part], arrays: Mapping[str, Array], config: DataConfig, notes: list[str]
 ) -> tuple[Stored, tuple[str, ...]]:
     name = parse(parts[0].labels)[2]
     group = tuple(arrays[part.labels] for part in parts)
@@ -198,15 +193,15 @@ def _target(
     else:
         is_class = True
     num_rows = sum(map(len, group))
-    if kind != "auto" and not kinds <= set("US"):
-        is_class = kind == "class"
+    if config.label_kind != "auto" and not kinds <= set("US"):
+        is_class = config.label_kind == "class"
     elif is_class and values.dtype.kind in "fiu" and len(values) > max(MIN_NUMBERS, num_rows / 2):
         notes.append(f"the labels have {len(values)} different values: they are numbers, not classes")
         is_class = False
     if not is_class:
         notes.append(f"the target `{name}` is a number")
         return Stored(name, "tensor", np.dtype(np.float32), group), ()
-    classes = tuple(class_name(value) for value in values.tolist())
+    classes = every_code(class_names(values.tolist()), config.classes)
     shown = ", ".join(f"`{value}`" for value in classes[:10]) + (", ..." if len(classes) > 10 else "")
     notes.append(f"the target `{name}` has {len(classes)} classes: {shown}")
     # The widest type of the parts, so that no class name is cut and no whole number loses digits.

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from mltool.core.errors import DataError
 from mltool.core.events import track
-from mltool.datasets.config import DataConfig
+from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.readers import pixels
 from mltool.datasets.schema import Column, ImageSpec, Schema, Target, TensorSpec
 from mltool.datasets.source import SPLIT_WORDS, Batch, Damage, Rows
 
 # Axes: N rows, C channels, H height, W width
 
+KNOBS = ("image_size", "channels")
+"""Of the `data` section, beside those that every source reads."""
 NUM_THREADS = 2
 """Threads that decode: 1.7 to 1.9 times as fast as one on PNG and on photographs, no faster on JPEGs of 96x96."""
 
@@ -117,8 +119,10 @@ def read(config: DataConfig, path: Path) -> ImageSource:
     with the classes below.
 
     Raises:
+        ConfigError: A knob does not go with pictures.
         DataError: There are no pictures, no class folders, or split and class folders are mixed.
     """
+    check_knobs(config, KNOBS, "a folder of pictures")
     pictures, others = _walk(path)
     if not pictures:
         raise DataError(

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.cells import did_you_mean, natural_key
-from mltool.datasets.config import DataConfig
+from mltool.datasets.classes import every_code
+from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.encoder import Encoder
 from mltool.datasets.readers.table_columns import NumberColumn, TextColumn, type_column
 from mltool.datasets.readers.table_files import TableFile, load
@@ -24,6 +25,8 @@ from mltool.datasets.source import Batch, Damage, Rows
 
 # Axes: N rows
 
+KNOBS = ("test", "label", "label_kind", "ignore", "categories")
+"""Of the `data` section, beside those that every source reads."""
 LABEL_NAMES = ("label", "target", "class", "y")
 MAX_CATEGORIES = 1000
 MAX_DISTINCT_SHARE = 0.5
@@ -95,9 +98,10 @@ def read(config: DataConfig, path: Path) -> TableSource:
     """Understand the table at `path`, and the one at `config.test` as its test split.
 
     Raises:
-        ConfigError: The config names a column that is not there.
+        ConfigError: The config names a column that is not there, or has a knob that does not go with tables.
         DataError: A file cannot be read, or has no rows that can be used.
     """
+    check_knobs(config, KNOBS, "a table")
     files = [load(path)]
     if config.test is not None:
         files.append(load(Path(config.test)))
@@ -127,7 +131,7 @@ def read(config: DataConfig, path: Path) -> TableSource:
 
     damage, rows = _find_damage(files, typed, label)
     typed = {name: column.keep(rows) for name, column in typed.items()}
-    target, classes = _understand_label(typed.pop(label), config.label_kind, notes)
+    target, classes = _understand_label(typed.pop(label), config, notes)
     columns = _leave_out(typed.values(), config, left_out, notes)
     for why, some in left_out.items():
         notes.append(f"left out {_listed(some)}: {why}")
@@ -240,8 +244,9 @@ def _find_damage(files: list[TableFile], typed: Mapping[str, TypedColumn], label
     return damage, rows
 
 
-def _understand_label(label: TypedColumn, kind: str, notes: list[str]) -> tuple[TypedColumn, tuple[str, ...]]:
+def _understand_label(label: TypedColumn, config: DataConfig, notes: list[str]) -> tuple[TypedColumn, tuple[str, ...]]:
     """The label as it will be learned, and its classes in order; no classes for a number."""
+    kind = config.label_kind
     if kind == "number" and not isinstance(label, NumberColumn):
         raise DataError(
             f"the label `{label.name}` holds texts, not numbers",
@@ -264,7 +269,7 @@ def _understand_label(label: TypedColumn, kind: str, notes: list[str]) -> tuple[
             f"the label `{label.name}` has {len(classes)} different texts in {num_rows} rows, which are not classes",
             hint="choose another column with `data.label=NAME`",
         )
-    return label, classes
+    return label, every_code(classes, config.classes)
 
 
 def _codes(label: TypedColumn, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:

@@ -15,8 +15,9 @@ from mltool.artifacts.store import open_store
 from mltool.core.config.load import expand
 from mltool.core.errors import ArtifactError
 from mltool.datasets.schema import Schema, schema_of
-from mltool.modeling.config import ModelConfig
+from mltool.modeling.config import LOSSES, ModelConfig
 from mltool.modeling.network import default_network, make_network
+from mltool.modeling.tasks.losses import NO_LOSS
 from mltool.modeling.tasks.task import Task
 from mltool.modeling.user_code import import_object
 
@@ -25,16 +26,18 @@ def recipe(config: ModelConfig, stored: Mapping[str, Any], schema: Schema, task:
     """Plain data from which `network_of` builds the network again.
 
     Args:
-        stored: The `model` section as it was written: what holds `${…}` is kept as that, so that no secret is stored.
+        stored: The config as it was written: what holds `${…}` is kept as that, so that no secret is stored.
     """
     own = config.target is not None
+    written = stored.get("model", {})
+    has_own_loss = task.loss_name not in (*LOSSES, NO_LOSS)
     return {
         "network": None if own else (config.name if config.name != "auto" else default_network(schema)),
-        "target": stored.get("target", config.target),
-        "args": stored.get("args", {}),
+        "target": written.get("target", config.target),
+        "args": written.get("args", {}),
         "source_sha256": source_digest(config.target) if config.target is not None else None,
         "task": task.kind,
-        "loss": task.loss_name,
+        "loss": stored["task"]["loss"] if has_own_loss else task.loss_name,
         "output_kind": task.output_kind,
         "inputs": [spec.name for spec in schema.inputs],
     }

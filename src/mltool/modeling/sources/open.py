@@ -8,6 +8,7 @@ from typing import Any
 
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
+from mltool.core import events
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError, ConfigError, DataError
 from mltool.datasets.config import DataConfig
@@ -16,10 +17,9 @@ from mltool.datasets.provenance import provenance
 from mltool.datasets.readers import embedded
 from mltool.datasets.readers.table_files import TABLE_SUFFIXES
 from mltool.datasets.source import Source
-from mltool.modeling.sources.names import default_name
+from mltool.modeling.sources.names import check_dataset_name, default_name
 
 TORCH_SUFFIXES = (".pt", ".pth")
-_WITH_TEST = (*TABLE_SUFFIXES, *TORCH_SUFFIXES)
 _NOT_SHAPING = ("source", "target", "max_damaged")
 """The knobs that a dataset of the store leaves free; the others were decided when it was made."""
 
@@ -37,8 +37,9 @@ def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> D
     known = _in_store(config, store)
     if known is not None:
         return known
+    name = check_dataset_name(name, config) if name else default_name(config)
     source, facts = read_source(config)
-    return write_dataset(source, config, store, name or default_name(config), facts)
+    return write_dataset(source, config, store, name, facts)
 
 
 def _in_store(config: DataConfig, store: Store) -> Dataset | None:
@@ -76,19 +77,20 @@ def read_source(config: DataConfig) -> tuple[Source, dict[str, Any]]:
     """Understand a source without decoding it; also what version control knows of it.
 
     Torch loads only for sources that need it.
+
+    Raises:
+        ConfigError: A knob does not go with the source.
+        DataError: The source does not exist, or cannot be read.
     """
-    if config.test is not None and (config.target or not config.source.lower().endswith(_WITH_TEST)):
-        raise ConfigError(
-            f"`data.test={config.test}` goes with a table or a `.pt` file, but not with this source",
-            hint="name the test split in the source, as `test_images` and `test_labels` or a folder `test`",
-        )
     if config.target is not None:
         from mltool.modeling.sources import target
 
         return target.read(config), provenance(find_project())
-    if config.source in embedded.EMBEDDED and not Path(config.source).exists():
-        return embedded.read(config, config.source), {"source": config.source}
     path = Path(config.source)
+    if config.source in embedded.EMBEDDED:
+        if not path.exists():
+            return embedded.read(config, config.source), {"source": config.source}
+        events.info(f"`{config.source}` is what stands in this folder, not the embedded set of that name")
     if not path.exists():
         raise DataError(
             f"`data.source={config.source}` does not exist in `{Path.cwd()}`",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mltool.core import events
 from mltool.core.errors import ConfigError, DataError
-from mltool.datasets.config import DataConfig
+from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.readers import arrays
 from mltool.datasets.source import Source
 from mltool.modeling.tensor_files import as_array
@@ -30,6 +30,12 @@ def read(config: DataConfig) -> Source:
         DataError: A sample is no pair of tensors, or samples differ in shape.
         UserCodeError: The user's code raises.
     """
+    check_knobs(config, (*arrays.KNOBS, "target", "args"), "`data.target`")
+    if config.source != DataConfig().source:
+        raise ConfigError(
+            f"`data.source={config.source}` and `data.target={config.target}` both say where the data is",
+            hint="leave one of them out",
+        )
     made_by = import_object(config.target or "", "data.target")
     with user_code(f"`{config.target}`"):
         made = made_by(**config.args) if callable(made_by) else made_by

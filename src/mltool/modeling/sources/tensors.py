@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mltool.core.errors import DataError
-from mltool.datasets.config import DataConfig
+from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.readers import arrays
 from mltool.datasets.source import Source
 from mltool.modeling.tensor_files import as_array, load_torch_file
@@ -18,6 +18,7 @@ from mltool.modeling.tensor_files import as_array, load_torch_file
 
 def read(config: DataConfig, path: Path) -> Source:
     """A `.pt` file with named tensors, a pair of tensors, or one tensor of images beside one of labels."""
+    check_knobs(config, (*arrays.KNOBS, "test"), "a `.pt` file")
     named = _named_arrays(load_torch_file(path), path)
     if config.test is not None:
         test = _named_arrays(load_torch_file(Path(config.test)), Path(config.test))

@@ -11,12 +11,11 @@ from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.config.load import Resolved
-from mltool.core.config.show import nested
 from mltool.core.errors import CheckError, ConfigError, DataError, InputError
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.network import answer_of, input_names, make_network
+from mltool.modeling.network import answer_of, check_network, input_names, make_network
 from mltool.modeling.packaging.made import Form, Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
@@ -52,9 +51,11 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
             f"`{path.name}` holds weights, but not the network that they belong to",
             hint="give its class as `model.target=package.module:Class`",
         )
+    if path.suffix != ".onnx":
+        check_network(job.model)
     dataset = open_dataset(job.data, store)
     splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
-    stored = nested(plan.values)
+    stored = plan.stored
     if path.suffix == ".onnx":
         form, task = _graph(path, job, dataset.schema, splits["train"])
     else:
@@ -65,16 +66,16 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
         schema=dataset.schema,
         splits=splits,
         config=stored,
-        rebuild={} if path.suffix == ".onnx" else recipe(job.model, stored["model"], dataset.schema, task),
+        rebuild={} if path.suffix == ".onnx" else recipe(job.model, stored, dataset.schema, task),
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
-        facts={"made_by": "import", "weights": path.name},
+        facts={"made_by": "import", "weights": path.name, "part": job.part},
     )
     return package(made, model_name(job.name, job.data, dataset), store)
 
 
 def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task]:
     network = make_network(job.model, schema, seed=0)
-    load_weights(network, read_weights(path), path)
+    load_weights(network, read_weights(path, job.part), path)
     network.eval()
     input_names(network, schema)
     modules = preprocessing.unfitted(schema)

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +111,10 @@ def _runs(store: Store, key: str) -> Iterator[Run]:
 
 
 def run_key(job: TrainJob, data_digest: str) -> str:
-    """What makes two runs the same: every value that they use, but not where they log to, and the data.
+    """What makes two runs the same: every value that shapes the model, and the data, however its path was written.
 
     It is a digest of resolved values, so that another `${oc.env:LR}` is another run, and no secret is written.
     """
-    values = asdict(job)
-    values["train"] = {k: v for k, v in values["train"].items() if not k.startswith(("wandb", "checkpoint"))}
-    return digest.of_json([values, data_digest])
+    shaping = [field.name for field in fields(job.train) if field.metadata.get("shapes", True)]
+    train = {name: getattr(job.train, name) for name in shaping}
+    return digest.of_json([job.name, asdict(job.model), asdict(job.task), train, data_digest])

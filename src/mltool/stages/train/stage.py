@@ -13,10 +13,9 @@ from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.config.load import Resolved
-from mltool.core.config.show import nested
 from mltool.datasets.dataset import Dataset
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.network import answer_of, input_names, make_network
+from mltool.modeling.network import answer_of, check_network, input_names, make_network
 from mltool.modeling.packaging.made import Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
@@ -50,9 +49,10 @@ def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Ar
 
 def _train(plan: Resolved[TrainJob], store: Store, *, resume: bool) -> Artifact:
     job = plan.config
+    check_network(job.model)
     dataset = open_dataset(job.data, store)
     name = model_name(job.name, job.data, dataset)
-    stored = nested(plan.values)
+    stored = plan.stored
     run = _run_to_use(store, run_key(job, dataset.artifact.digest), resume)
     if run.artifact is not None:
         artifact = store.find(run.artifact, ArtifactKind.model)
@@ -110,7 +110,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
         schema=schema,
         splits=splits,
         config=stored,
-        rebuild=recipe(job.model, stored["model"], schema, task),
+        rebuild=recipe(job.model, stored, schema, task),
         history=history,
         parents=[Parent("data", ArtifactKind.dataset, dataset.artifact.digest, dataset.artifact.ref)],
         facts={"run": run.id, "threads": threads, "bf16": bf16, "device": device.type, "made_by": "train"},

@@ -1,4 +1,4 @@
-"""Write `digits.pt`, a dictionary of tensors, and `five.npy`, five pictures to predict."""
+"""Write `digits.pt`, a dictionary of tensors, and `five_pictures.npy`, five pictures to predict."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ torch.save(
     },
     "digits.pt",
 )
-np.save("five.npy", images[1400:1405].numpy())
+np.save("five_pictures.npy", images[1400:1405].numpy())

@@ -86,7 +86,7 @@ def digits_report() -> ModelReport:
     return ModelReport(
         title="digits@3",
         digest="9f3ac1d27be0" + "5" * 52,
-        created_utc="2025-03-14 09:26 UTC",
+        created_utc="2025-03-14T09:26:53+00:00",
         task="classification",
         metrics={
             "accuracy": float((actual == predicted).mean()),

@@ -13,8 +13,9 @@ from mltool.artifacts.store import Store
 from mltool.core.config.load import load_config
 from mltool.core.errors import MltoolError
 from mltool.modeling.config import TrainConfig
+from mltool.modeling.training import checkpoint
 from mltool.stages.train.config import TrainJob
-from mltool.stages.train.run import CHECKPOINT, Run, finished_run, new_run, run_key, unfinished_run
+from mltool.stages.train.run import Run, finished_run, new_run, run_key, unfinished_run
 
 DATA = "d" * 64
 
@@ -33,7 +34,7 @@ def store(tmp_path: Path) -> Store:
 
 def stopped(store: Store) -> Run:
     run = new_run(store, KEY)
-    (run.folder / CHECKPOINT).write_bytes(b"weights")
+    (run.folder / checkpoint.FILE).write_bytes(b"weights")
     return run
 
 
@@ -77,7 +78,7 @@ def test_the_newest_of_several_stopped_runs_is_taken(store: Store) -> None:
 def test_a_finished_run_is_complete_while_its_model_exists(store: Store) -> None:
     run, artifact = stopped(store), model(store)
     run.finish(artifact.digest)
-    assert not (run.folder / CHECKPOINT).exists()
+    assert not (run.folder / checkpoint.FILE).exists()
     assert unfinished_run(store, KEY) is None
     found = finished_run(store, KEY)
     assert found is not None

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mltool.statistics.metrics import (
-    MAIN_METRIC,
     classification_metrics,
     confusion_matrix,
-    higher_is_better,
     regression_metrics,
 )
 
@@ -120,12 +118,3 @@ def test_a_column_of_predictions_never_broadcasts_against_a_row_of_targets() -> 
 
 def test_a_confusion_matrix_of_nothing_is_all_zero() -> None:
     assert confusion_matrix(np.zeros(0, int), np.zeros(0, int), 2).tolist() == [[0, 0], [0, 0]]
-
-
-def test_every_metric_has_a_direction_and_an_unknown_one_is_refused() -> None:
-    names = classification_metrics(np.eye(2), np.array([0, 1])) | regression_metrics(np.ones(1), np.ones(1))
-    better = {name for name in names if higher_is_better(name)}
-    assert better == {"accuracy", "f1_macro", "r2"}
-    assert set(MAIN_METRIC.values()) <= better
-    with pytest.raises(ValueError, match="unknown metric `acuracy`"):
-        higher_is_better("acuracy")

@@ -14,6 +14,8 @@ from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest
 from mltool.core import events
 from mltool.core.errors import ArtifactError
 
+REPORT = "report.html"
+"""The page for people that an artifact may have."""
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 """What file browsers leave in every folder that somebody looks at."""
 

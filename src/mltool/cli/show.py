@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mltool.artifacts import digest
-from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.artifact import REPORT, Artifact
 from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mltool.stages.evaluate.stage import Evaluation
 
 _FEW_RECORDS = 20
-_REPORT = "report.html"
 
 
 def show_made(artifact: Artifact, *, and_open: bool = False) -> None:
@@ -71,8 +70,8 @@ def _draw_head(artifact: Artifact) -> None:
 
 def _draw_tail(artifact: Artifact, commands: Sequence[str]) -> None:
     output.write(f"\npath    {output.relative(artifact.path)}")
-    if (artifact.path / _REPORT).is_file():
-        output.write(f"report  {output.relative(artifact.path / _REPORT)}")
+    if (artifact.path / REPORT).is_file():
+        output.write(f"report  {output.relative(artifact.path / REPORT)}")
     for index, command in enumerate(commands):
         output.write(f"{'' if index else 'next':<6}  {command}")
 
@@ -221,7 +220,7 @@ def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
 
 def open_report(artifact: Artifact) -> None:
     """Show the report of an artifact in the browser."""
-    page, entry = artifact.path / _REPORT, artifact.manifest.files.get(_REPORT)
+    page, entry = artifact.path / REPORT, artifact.manifest.files.get(REPORT)
     if entry is None or not page.is_file():
         output.warn(f"`{artifact.label}` has no report to open")
     elif digest.of_file(page) != entry.sha256:

@@ -21,6 +21,7 @@ from mltool.core.errors import DataError, InputError
 from mltool.datasets.cells import did_you_mean, json_lines, sniff_delimiter
 from mltool.datasets.encoder import Encoder, RecordError, check_array
 from mltool.datasets.npz import opened_npz
+from mltool.datasets.reading import content_of
 from mltool.datasets.schema import UNKNOWN_CATEGORY, Schema
 
 Array = npt.NDArray[Any]
@@ -58,7 +59,7 @@ def read_records(path: str, schema: Schema) -> Inputs:
         name = "standard input"
     else:
         name = f"`{path}`"
-        data = _content(path)
+        data = content_of(path)
     if not data.removeprefix(BOM_UTF8).strip():
         raise DataError(f"{name} is empty")
     form = _sniff(data) if path == STDIN else Path(path).suffix.lower().removeprefix(".")
@@ -81,17 +82,6 @@ def read_records(path: str, schema: Schema) -> Inputs:
             hint="inputs end in .json, .jsonl, .ndjson, .csv, .tsv, .npy, .npz, .png, .jpg or are other pictures",
         )
     return readers[form](data, name, schema)
-
-
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"`{path}` does not exist") from None
-    except IsADirectoryError:
-        raise DataError(f"`{path}` is a folder, but a file is needed") from None
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise DataError(f"`{path}` cannot be read: {error}") from error
 
 
 def _sniff(data: bytes) -> str:

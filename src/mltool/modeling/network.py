@@ -16,6 +16,9 @@ from mltool.datasets.schema import Schema
 from mltool.modeling.config import ModelConfig, networks
 from mltool.modeling.user_code import import_object, user_code
 
+PROBE_ROWS = 64
+"""Samples that tell what a network answers."""
+
 
 def check_network(config: ModelConfig) -> None:
     """Refuse what can be known to be wrong before any data is read: a decode may take an hour.

@@ -18,27 +18,6 @@ WIDTH, HEIGHT, ROW = 460, 240, 24
 _SHAPES = ("M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0", "M-4-4h8v8h-8z", "M0-5L5 4H-5z", "M0-6L6 0L0 6L-6 0z")
 
 
-def bar_chart(values: Mapping[str, float], label: str, *, title: str = "") -> Html:
-    """Horizontal bars with the name at the left and the number at the right; what is not finite has no bar."""
-    title = title or label
-    if not values:
-        return nothing_to_draw(title)
-    shown = {name: number(value) for name, value in values.items()}
-    left = 12 + LETTER * max(text_width(shorten(name, 26)) for name in values)
-    right = WIDTH - 10 - LETTER * max(map(len, shown.values()))
-    x = scale(values.values(), left, max(right, left + 40), zero=True)
-    body = [text(left, 12, label, css="label")]
-    for row, (name, value) in enumerate(values.items()):
-        y = 24 + row * ROW
-        finite = math.isfinite(value)
-        start, end = (x(min(0.0, value)), x(max(0.0, value))) if finite else (x(0), x(0))
-        body.append(text(left - 8, y + 15, shorten(name, 26), css="ink", anchor="end"))
-        bar = f'<rect class="bar" x="{start:g}" y="{y + 4}" width="{end - start:.1f}" height="{ROW - 8}" rx="1.5">'
-        body.append(Html(bar + tooltip(f"{name}: {shown[name]}") + "</rect>"))
-        body.append(text(end + 6, y + 15, shown[name]))
-    return figure(WIDTH, 28 + ROW * len(values), title, body)
-
-
 def histogram(values_N: ArrayLike, x_label: str, *, num_bins: int = 30, title: str = "") -> Html:
     """How often values occur; those that are not finite are counted in the caption."""
     values = np.asarray(values_N, dtype=np.float64).reshape(-1)

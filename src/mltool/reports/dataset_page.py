@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mltool.reports.bars import dot_plot, histogram_bars, small_histogram
-from mltool.reports.markup import NOTHING, Html, escape, join, number, percent, shorten
+from mltool.reports.markup import NOTHING, Html, escape, join, moment, number, percent, shorten
 from mltool.reports.page import Section, bullets, commands, figures, grouped_key_values, page, share_bar, table
 from mltool.reports.pictures import image_grid
 
@@ -83,7 +83,7 @@ def dataset_page(report: DatasetReport) -> str:
         Section("Next", commands(report.next_commands)),
     ]
     digest = Html(f'<code title="{escape(report.digest)}">{escape(report.digest[:12])}</code>')
-    subtitle = join([f"Dataset, made {report.created_utc}, ", digest])
+    subtitle = join([f"Dataset, made {moment(report.created_utc)}, ", digest])
     lead = _headlines(report, num_damaged)
     return page(report.title, subtitle, sections, lead=lead, footer=f"{report.title}, {report.digest}")
 

@@ -84,3 +84,8 @@ def shorten(text: object, width: int) -> str:
     while text and text_width(text) > width - 1:
         text = text[:-1]
     return text + "…"
+
+
+def moment(created_utc: str) -> str:
+    """An ISO 8601 time in UTC as people write it."""
+    return f"{created_utc[:16].replace('T', ' ')} UTC" if created_utc else ""

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mltool.reports.bars import histogram
 from mltool.reports.confusion import confusion_matrix_plot
-from mltool.reports.markup import Html, escape, join, number
+from mltool.reports.markup import Html, escape, join, moment, number
 from mltool.reports.page import (
     Section,
     badge,
@@ -91,7 +91,7 @@ def model_page(report: ModelReport) -> str:
         Section("Host", grouped_key_values(report.host)),
         Section("Next", commands(report.next_commands)),
     ]
-    subtitle = join([f"{report.task.capitalize()} model, made {report.created_utc}, ", _digest(report.digest)])
+    subtitle = join([f"{report.task.capitalize()} model, made {moment(report.created_utc)}, ", _digest(report.digest)])
     lead = join([_verdict(report.checks), _headlines(report)])
     return page(report.title, subtitle, sections, lead=lead, footer=f"{report.title}, {report.digest}")
 
@@ -175,7 +175,14 @@ def _training(history: Sequence[Mapping[str, Any]]) -> Html:
         charts.append((["lr"], "learning rate"))
     mark = best[0] if best else None
     plots = join(
-        line_chart({_short(k, label): curves[k] for k in group}, "epoch", label, mark, mark_label="lowest loss")
+        line_chart(
+            {_short(k, label): curves[k] for k in group},
+            "epoch",
+            label,
+            mark,
+            mark_label="lowest loss",
+            log=False if group == ["lr"] else None,  # it falls to 0, which no logarithm shows
+        )
         for group, label in charts
     )
     stride = math.ceil(len(history) / _MAX_EPOCHS_LISTED)
@@ -188,12 +195,14 @@ def _training(history: Sequence[Mapping[str, Any]]) -> Html:
 def _short(key: str, label: str) -> str:
     """What tells a line from the others of its chart: `validation` in a chart of losses."""
     words = "learning rate" if key == "lr" else metric_name(key)[0]
-    return words.removesuffix(label).strip() or words
+    return words.removesuffix(label).removeprefix(label.removesuffix("metric")).strip() or words
 
 
 def _common(keys: Sequence[str]) -> str:
     names = {key.removeprefix("validation_").removeprefix("train_") for key in keys}
-    return metric_name(names.pop())[0] if len(names) == 1 else "metric"
+    if len(names) == 1:
+        return metric_name(names.pop())[0]
+    return "validation metric" if all(key.startswith("validation_") for key in keys) else "metric"
 
 
 def _float(value: object) -> float:

@@ -31,16 +31,18 @@ def line_chart(
     mark_x: float | None = None,
     *,
     mark_label: str = "best",
+    log: bool | None = None,
     title: str = "",
 ) -> Html:
     """Lines named at their right end. A point that is not finite leaves a gap.
 
-    The vertical axis is logarithmic where positive values span more than two decades, and says so. Long lines keep
-    the extremes of each stretch.
+    Long lines keep the extremes of each stretch.
 
     Args:
         series: The first is drawn in the accent colour.
         mark_x: Where to draw a vertical rule, named `mark_label`.
+        log: Whether the vertical axis is logarithmic, which it then says; by default where positive values span more
+            than two decades.
     """
     title = title or f"{y_label} over {x_label}"
     lines = {name: [(float(x), float(y)) for x, y in points if math.isfinite(x)] for name, points in series.items()}
@@ -49,7 +51,8 @@ def line_chart(
         return nothing_to_draw(title)
     shown = {name: _thinned(points) for name, points in list(lines.items())[:MAX_LINES]}
     values = [y for points in shown.values() for _, y in points if math.isfinite(y)]
-    log = min(values) > 1e-150 and 100 * min(values) < max(values) < 1e150
+    spans_decades = min(values) > 1e-150 and 100 * min(values) < max(values) < 1e150
+    log = spans_decades if log is None else log
     longest = max(text_width(shorten(name, 18)) for name in shown)
     x = _tight(
         scale([x for points in shown.values() for x, _ in points], _LEFT, WIDTH - 14 - 1.08 * LETTER * longest), shown

@@ -15,29 +15,6 @@ from mltool.statistics.calibration import RANGE_TOLERANCE, expected_calibration_
 MAIN_METRIC = MappingProxyType({"classification": "accuracy", "regression": "r2"})
 """The metric that decides, by task."""
 
-_HIGHER_IS_BETTER = MappingProxyType(
-    {
-        "accuracy": True,
-        "f1_macro": True,
-        "log_loss": False,
-        "calibration_error": False,
-        "r2": True,
-        "mae": False,
-        "rmse": False,
-    }
-)
-
-
-def higher_is_better(name: str) -> bool:
-    """Whether a larger value of the metric `name` is the better one.
-
-    Raises:
-        ValueError: The metric is not one of this module.
-    """
-    if name not in _HIGHER_IS_BETTER:
-        raise ValueError(f"unknown metric `{name}`; known are {', '.join(_HIGHER_IS_BETTER)}")
-    return _HIGHER_IS_BETTER[name]
-
 
 class ClassificationRows(NamedTuple):
     """All that the classification metrics need of each sample [N], whatever the number of classes."""

@@ -56,14 +56,6 @@ class Reference:
     row_split: str
     """Split that `rows`, `outputs` and `reliability` came from."""
 
-    @property
-    def num_kept_rows(self) -> int:
-        return next((len(array) for array in (*self.rows.values(), *self.outputs.values())), 0)
-
-    @property
-    def missing_rates(self) -> dict[str, float]:
-        return {name: sketch.missing_rate for name, sketch in self.numbers.items()}
-
     def save(self, directory: Path) -> None:
         """Write both files, the JSON last; the directory is made if it is not there."""
         buffer = io.BytesIO()

@@ -101,11 +101,6 @@ class QuantileSketch:
             std=std,
         )
 
-    @property
-    def missing_rate(self) -> float:
-        """Share of rows without a value; 0 if there are no rows."""
-        return self.num_missing / self.num_rows if self.num_rows else 0.0
-
     def cdf(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Share of the column's finite values below or at each of `values`, in their shape.
 
@@ -176,11 +171,6 @@ class CategoryCounts:
     @property
     def num_rows(self) -> int:
         return int(self.counts.sum())
-
-    @property
-    def unknown_rate(self) -> float:
-        """Share of rows whose value is not in the vocabulary; 0 if there are no rows."""
-        return float(self.counts[0]) / self.num_rows if self.num_rows else 0.0
 
 
 def _chunks(column_N: NDArray[Any]) -> Iterator[NDArray[np.float64]]:

@@ -132,9 +132,9 @@ def test_the_worst_predictions_are_the_farthest_off_on_either_side() -> None:
     ],
 )
 def test_pictures_of_any_dtype_become_pixels(picture: Any, shape: tuple[int, ...]) -> None:
-    pixels = evidence.as_pixels(picture)
+    pixels = evidence.drawable(picture)
     assert (pixels.dtype, pixels.shape) == (np.uint8, shape)
 
 
 def test_floats_are_stretched_to_the_whole_range() -> None:
-    assert evidence.as_pixels(np.array([[-1.0, 0.0, 1.0]])).tolist() == [[0, 127, 255]]
+    assert evidence.drawable(np.array([[-1.0, 0.0, 1.0]])).tolist() == [[0, 127, 255]]

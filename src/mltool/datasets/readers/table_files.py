@@ -22,6 +22,7 @@ import pyarrow.parquet
 
 from mltool.core.errors import DataError
 from mltool.datasets.cells import category_text, json_lines, parse_number, shorten, sniff_delimiter
+from mltool.datasets.reading import content_of
 
 # Axes: N rows of the table, R rows of the file
 
@@ -75,7 +76,7 @@ def load(path: Path) -> TableFile:
             f"`{path}` is not a table that can be read",
             hint="tables end in .csv, .tsv, .jsonl or .ndjson, each also with .gz, or in .parquet",
         )
-    content = _content(path)
+    content = content_of(path)
     kind = suffix.removesuffix(".gz")
     # The same bytes mean other rows under another ending.
     digest = hashlib.sha256(kind.encode())
@@ -92,17 +93,6 @@ def load(path: Path) -> TableFile:
         return _load_parquet(path, content, fingerprint)
     _check_text(path, content)
     return (_load_delimited if kind in DELIMITED else _load_json_lines)(path, content, fingerprint)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"`{path}` does not exist") from None
-    except IsADirectoryError:
-        raise DataError(f"`{path}` is a folder, but a file is needed") from None
-    except OSError as error:
-        raise DataError(f"`{path}` cannot be read: {error.strerror or error}") from error
 
 
 def _check_text(path: Path, content: bytes) -> None:

@@ -181,7 +181,7 @@ def _shown(schema: Schema, inputs: Mapping[str, np.ndarray], index: int) -> Any:
     first = schema.inputs[0]
     picture = inputs[first.name][index]
     if picture.ndim in (2, 3) and (picture.ndim == 2 or picture.shape[0] in (1, 3)):
-        return as_pixels(picture)
+        return drawable(picture)
     fields: dict[str, Any] = {}
     for kind, name in (("number", "numbers"), ("category", "categories")):
         for i, column in enumerate(schema.columns_of(kind)):  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def _shown(schema: Schema, inputs: Mapping[str, np.ndarray], index: int) -> Any:
     return fields
 
 
-def as_pixels(picture: np.ndarray) -> np.ndarray:
+def drawable(picture: np.ndarray) -> np.ndarray:
     """[H,W], [1,H,W] or [3,H,W] of any dtype as uint8 [H,W] or [H,W,3]; floats are stretched to their own range."""
     if picture.dtype != np.uint8:
         picture = np.nan_to_num(picture.astype(np.float64), posinf=0.0, neginf=0.0)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.artifact import REPORT, Artifact
 from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
@@ -22,7 +22,7 @@ from mltool.reports.model_page import model_page
 from mltool.runtimes.samples import SAMPLES
 from mltool.runtimes.verify import CHECK_IDS, verify_in_fresh_process
 
-HISTORY, REPORT, REFERENCE = "history.jsonl", "report.html", "reference"
+HISTORY, REFERENCE = "history.jsonl", "reference"
 
 
 def package(made: Made, name: str, store: Store) -> Artifact:

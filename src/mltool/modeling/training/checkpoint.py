@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 from mltool.core.errors import ArtifactError
 from mltool.modeling.tensor_files import write_safetensors
 
+FILE = "checkpoint.safetensors"
+
 
 @dataclass(slots=True)
 class Progress:

@@ -103,7 +103,7 @@ class _Loop:
             warmup=self.config.warmup,
         )
         self.weights = [p for p in self.network.parameters() if p.requires_grad]
-        self.checkpoint_path = fit.run_folder / "checkpoint.safetensors"
+        self.checkpoint_path = fit.run_folder / checkpoint.FILE
         self.progress = checkpoint.Progress()
         self.best: dict[str, Tensor] | None = None
         self.block_batches = self._batches_a_block()

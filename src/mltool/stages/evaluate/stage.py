@@ -15,7 +15,7 @@ from mltool.core import events
 from mltool.core.errors import ArtifactError, DataError
 from mltool.datasets.dataset import Dataset
 from mltool.runtimes.measure import has_metrics, intervals_of, is_finite, metrics_of
-from mltool.runtimes.runner import load
+from mltool.runtimes.runner import Whole, load
 from mltool.stages.evaluate.config import EvaluateJob
 
 # Axes: N samples
@@ -56,13 +56,12 @@ def evaluate(model: Artifact, job: EvaluateJob, store: Store) -> Evaluation:
         raise DataError(f"the dataset of `{model.label}` has no rows in its split `{job.split}`")
     runner = load(model, job.backend, job.threads)
     names = [spec.name for spec in runner.signature.inputs]
-    parts: list[dict[str, np.ndarray]] = []
+    outputs = Whole(len(columns))
     with events.track(f"evaluate {model.label}", len(columns), "samples") as bar:
         for inputs, target_N in columns.batches(job.batch_size):
-            parts.append(runner.run(dict(zip(names, inputs.values(), strict=True))))
+            outputs.write(bar.done, runner.run(dict(zip(names, inputs.values(), strict=True))))
             bar.advance(len(target_N))
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    metrics, intervals = _measured(model, outputs, np.asarray(columns.target), job, store)
+    metrics, intervals = _measured(model, outputs.arrays, np.asarray(columns.target), job, store)
     return Evaluation(model.label, job.split, len(columns), metrics, intervals, job.confidence)
 
 

@@ -16,7 +16,7 @@ from mltool.modeling.network import in_order
 from mltool.modeling.packaging.graphs import rename, without_paths
 from mltool.modeling.tasks.outputs import OutputKind
 from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
-from mltool.runtimes.runner import Signature
+from mltool.runtimes.runner import Signature, run_all
 
 _ROWS = 256
 
@@ -163,11 +163,7 @@ class GraphForm:
 
     def answer(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         names = [spec.name for spec in self._inputs]
-        parts = [
-            self._runner.run({n: np.asarray(x[i : i + _ROWS]) for n, x in zip(names, inputs, strict=True)})
-            for i in range(0, len(inputs[0]), _ROWS)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return run_all(self._runner, dict(zip(names, inputs, strict=True)), _ROWS)
 
     def write(self, folder: Path, signature: Signature, example: Sequence[np.ndarray]) -> Check:
         (folder / GRAPH).write_bytes(self._bytes)

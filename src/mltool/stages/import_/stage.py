@@ -15,7 +15,7 @@ from mltool.core.errors import CheckError, ConfigError, DataError, InputError
 from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Schema
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.network import answer_of, check_network, input_names, make_network
+from mltool.modeling.network import PROBE_ROWS, answer_of, check_network, input_names, make_network
 from mltool.modeling.packaging.made import Form, Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
@@ -26,8 +26,6 @@ from mltool.modeling.tasks.task import Task, make_task
 from mltool.stages.import_.config import ImportJob
 from mltool.stages.import_.graph import GraphForm, named, read_graph
 from mltool.stages.import_.weights import load_weights, read_weights
-
-_PROBE_ROWS = 64
 
 
 def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artifact:
@@ -81,7 +79,7 @@ def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tupl
     modules = preprocessing.unfitted(schema)
     if schema.image is not None:
         events.warning("the network gets pixels scaled to 0..1; compare the accuracy with the one you know")
-    inputs, _ = train.take(slice(0, _PROBE_ROWS))
+    inputs, _ = train.take(slice(0, PROBE_ROWS))
     prepared = [module(torch.from_numpy(x)) for module, x in zip(modules, inputs.values(), strict=True)]
     task = make_task(job.task, schema, answer_of(network, prepared))
     return NetworkForm(network, modules, task), task
@@ -91,12 +89,12 @@ def _graph(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[
     model = read_graph(path)
     form = GraphForm(model)
     names = form.input_names(schema)
-    inputs, _ = train.take(slice(0, _PROBE_ROWS))
+    inputs, _ = train.take(slice(0, PROBE_ROWS))
     try:
         answers = {name: torch.from_numpy(array) for name, array in form.answer(list(inputs.values())).items()}
     except InputError as error:
         raise CheckError(
-            f"`{path}` cannot run {len(train.target[:_PROBE_ROWS])} rows at once: {error.message}",
+            f"`{path}` cannot run {len(train.target[:PROBE_ROWS])} rows at once: {error.message}",
             hint="a batch size may be baked into it: export it again with an open axis 0",
         ) from error
     task = make_task(job.task, schema, answers)

@@ -19,7 +19,7 @@ from mltool.datasets.columns import Columns
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.config import ModelConfig, TaskConfig
-from mltool.modeling.network import answer_of, evaluating
+from mltool.modeling.network import PROBE_ROWS, answer_of, evaluating
 from mltool.modeling.packaging.made import Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
@@ -31,8 +31,6 @@ from mltool.modeling.tensor_files import as_array
 from mltool.modeling.user_code import import_object
 
 # Axes: N samples
-
-_PROBE_ROWS = 64
 
 
 def save(
@@ -55,7 +53,7 @@ def save(
     inputs = _named(module, sample_inputs)
     labels = None if sample_labels is None else _array(sample_labels, "sample_labels", "biufU")
     _check_lengths(inputs, labels)
-    probed = [torch.from_numpy(np.array(array[:_PROBE_ROWS])) for array in inputs.values()]
+    probed = [torch.from_numpy(np.array(array[:PROBE_ROWS])) for array in inputs.values()]
     with evaluating(module):
         answer = answer_of(module, probed)
         schema, columns = _columns(inputs, labels, classes, _width(answer))

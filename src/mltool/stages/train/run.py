@@ -17,10 +17,10 @@ from mltool.artifacts import digest
 from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
+from mltool.modeling.training import checkpoint
 from mltool.stages.train.config import TrainJob
 
 _FILE, _LOCK = "run.json", ".lock"
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Run:
     def finish(self, artifact: str) -> None:
         self.artifact = artifact
         self._write()
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        (self.folder / checkpoint.FILE).unlink(missing_ok=True)
 
     def _write(self) -> None:
         write_json(self.folder / _FILE, {"key": self.key, "artifact": self.artifact, "memory": self.memory})
@@ -85,7 +85,11 @@ def unfinished_run(store: Store, key: str) -> Run | None:
     """The newest run with this key that wrote a checkpoint, came to no end, and that nobody is working on."""
     fitting = _runs(store, key)
     return next(
-        (run for run in fitting if run.artifact is None and (run.folder / CHECKPOINT).exists() and not run.is_held),
+        (
+            run
+            for run in fitting
+            if run.artifact is None and (run.folder / checkpoint.FILE).exists() and not run.is_held
+        ),
         None,
     )
 

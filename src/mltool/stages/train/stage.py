@@ -15,7 +15,7 @@ from mltool.core import events
 from mltool.core.config.load import Resolved
 from mltool.datasets.dataset import Dataset
 from mltool.modeling import preprocess as preprocessing
-from mltool.modeling.network import answer_of, check_network, input_names, make_network
+from mltool.modeling.network import PROBE_ROWS, answer_of, check_network, input_names, make_network
 from mltool.modeling.packaging.made import Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
@@ -29,8 +29,6 @@ from mltool.modeling.training.speed import as_channels_last, device_for, fastest
 from mltool.stages.train.config import TrainJob
 from mltool.stages.train.run import Run, finished_run, new_run, run_key, unfinished_run
 from mltool.stages.train.tracking import trackers
-
-_PROBE_ROWS = 64
 
 
 def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Artifact:
@@ -88,7 +86,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     modules = preprocessing.fit(schema, splits["train"])
     scale = _target_scale(job, dataset)
     feed = make_feed(splits["train"], schema, modules, scale)
-    probed, _ = feed.gather(np.arange(min(_PROBE_ROWS, len(feed))))
+    probed, _ = feed.gather(np.arange(min(PROBE_ROWS, len(feed))))
     task = make_task(job.task, schema, answer_of(network, probed))
     check_same_output_kind(task, network, probed)
     threads = job.train.threads or threads_for(network, feed, job.train.batch_size)

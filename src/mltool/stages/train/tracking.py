@@ -10,10 +10,10 @@ from typing import Any
 
 from mltool.artifacts.writing import write_text
 from mltool.modeling.config import TrainConfig
+from mltool.modeling.packaging.package import HISTORY
 from mltool.stages.train.run import Run
 
 OnEpoch = Callable[[dict[str, Any]], None]
-HISTORY = "history.jsonl"
 
 
 @contextmanager

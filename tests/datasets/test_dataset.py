@@ -115,6 +115,15 @@ def test_splits_that_the_source_has_are_not_announced(store: Store, heard: Heard
     np.testing.assert_array_equal(dataset.split("test").target, named["test_labels"])
 
 
+def test_a_fraction_of_a_split_that_the_source_has_is_said_to_change_nothing(store: Store, heard: Heard) -> None:
+    names = [f"{split}_{what}" for split in ("train", "test") for what in ("inputs", "labels")]
+    named = {name: np.ones((20, 2), "f4") if "inputs" in name else np.arange(20) % 2 for name in names}
+    config = DataConfig(source="x.npz", test_fraction=0.3, validation_fraction=0.1)
+    write_dataset(arrays.understand(named, config), config, store, "x")
+    assert "the source has a test split of its own, so `data.test_fraction=0.3` changes nothing" in heard.text
+    assert "validation split of its own" not in heard.text
+
+
 def test_an_unchanged_source_is_not_decoded_again(tmp_path: Path, store: Store, heard: Heard) -> None:
     path = write_table(tmp_path)
     first = add(path, store)

@@ -64,3 +64,13 @@ def test_the_folder_that_a_reference_stands_for_is_not_written(tmp_path: Path, m
     written = [path for path in open_store().root.rglob("*") if path.is_file()]
     assert any(b"corn.csv" in path.read_bytes() for path in written)
     assert not [path for path in written if b"hunter2xyz" in path.read_bytes()]
+
+
+def test_the_loss_that_a_reference_stands_for_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hunter2xyz.py").write_text("from torch.nn.functional import cross_entropy as loss\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MLTEST_LOSS", "hunter2xyz:loss")
+    model = mltool.train("task.loss=${oc.env:MLTEST_LOSS}", "model.args.hidden=4", "epochs=1")
+    assert model.config["rebuild"]["loss"] == "${oc.env:MLTEST_LOSS}"
+    written = [path for path in open_store().root.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"hunter2xyz" in path.read_bytes()]

@@ -223,3 +223,45 @@ def test_the_same_training_twice_is_one_model_whatever_time_it_took() -> None:
     histories = [(run / "history.jsonl").read_text() for run in sorted(open_store().runs.iterdir())]
     assert histories[0] != histories[1]  # the seconds differ
     assert (first.digest, first.ref) == (again.digest, again.ref)
+
+
+def test_how_a_path_is_typed_and_where_a_run_logs_to_make_no_other_model(write: Write, project: Path) -> None:
+    write("data/table.csv", "a,b,y\n" + "".join(f"{i % 7},{i * 37 % 11},{'pq'[i % 2]}\n" for i in range(80)))
+    usual = ("model.args.hidden=4", "epochs=1", "batch_size=16", "name=m")
+    made = mltool.train("data.source=data/table.csv", *usual)
+    for source in ("./data/table.csv", f"{project}/data/../data/table.csv"):
+        logged = ("checkpoint_every_s=1", "data.max_damaged=0.5", "wandb_mode=offline")
+        again = mltool.train(f"data.source={source}", *usual, *logged)
+        assert (again.digest, again.ref) == (made.digest, "m@1")
+    assert made.config["data"]["source"] == "data/table.csv"
+    assert not {"wandb_project", "wandb_mode", "checkpoint_every_s"} & made.config["train"].keys()
+
+
+def test_a_run_is_resumed_however_the_path_of_its_data_is_typed(write: Write, project: Path, said: list[str]) -> None:
+    write("table.csv", "a,b,y\n" + "".join(f"{i % 7},{i * 37 % 11},{'pq'[i % 2]}\n" for i in range(80)))
+    made = mltool.train("data.source=table.csv", "epochs=1", "batch_size=16")
+    again = mltool.train(f"data.source={project}/table.csv", "epochs=1", "batch_size=16", resume=True)
+    assert again.digest == made.digest
+    assert "already complete: " in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.args.width=3", "`nets:Net` cannot be called with {'width': 3}"),
+        ("model.target=nets:Nte", "`nets` has no `Nte`"),
+        ("model.target=nets:NUMBER", "is a `int`, but a class or a function is needed"),
+    ],
+)
+def test_a_network_that_cannot_be_made_is_met_before_the_data_is_decoded(
+    override: str, message: str, write: Write, project: Path
+) -> None:
+    write(
+        "nets.py",
+        "from torch import nn\n\nNUMBER = 3\n\n\nclass Net(nn.Linear):\n    def __init__(self):\n        pass\n",
+    )
+    write("table.csv", "not a table at all")
+    with pytest.raises(ConfigError) as caught:
+        mltool.train("data.source=table.csv", "model.target=nets:Net", override)
+    assert message in caught.value.message
+    assert not (project / ".mltool").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from artifact_testing import FILES, commit
 
@@ -51,6 +53,11 @@ def test_what_is_not_identity_does_not_change_the_digest(store: Store) -> None:
 )
 def test_what_the_artifact_is_changes_the_digest(store: Store, change: dict[str, object]) -> None:
     assert commit(store).digest != commit(store, **change).digest  # type: ignore[arg-type]
+
+
+def test_the_digest_of_plain_data_is_that_of_its_shortest_text_and_stays_so() -> None:
+    text = '{"a":0.5,"ä":[1,null,true]}'  # a digest of today must be the one of tomorrow
+    assert digest.of_json({"ä": [1, None, True], "a": 0.5}) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_digest_of_weights_stands_by_itself(store: Store) -> None:

@@ -59,6 +59,22 @@ def test_a_store_that_is_all_used_has_no_garbage(store: Store) -> None:
     assert garbage(store) == []
 
 
+def test_every_parent_of_what_has_a_name_is_kept(store: Store) -> None:
+    parents = [commit(store, None, config={"a": number}) for number in range(3)]
+    commit(store, parents=[Parent("float model", ArtifactKind.model, parent.digest) for parent in parents])
+    assert garbage(store) == []
+
+
+def test_a_folder_in_staging_that_nobody_locks_is_garbage(store: Store) -> None:
+    commit(store)
+    left = store.staging / "removed-0123"
+    left.mkdir()
+    (left / "weights.bin").write_bytes(b"0" * 10)
+    assert garbage(store) == [left]
+    assert collect([left]) == 10
+    assert garbage(store) == []
+
+
 def test_what_no_name_leads_to_is_garbage(store: Store) -> None:
     named = commit(store)
     failed = commit(store, config={"a": 2}, checks=[Check.failed("export", "broken")])

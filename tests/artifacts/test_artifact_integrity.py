@@ -182,6 +182,13 @@ def test_a_later_schema_is_refused_with_the_way_out(artifact: Artifact) -> None:
     assert (error.message, error.hint) == (f"`{artifact.path}` has schema version `2`", "upgrade mltool to read it")
 
 
+@pytest.mark.parametrize("version", [0, "1", None])
+def test_a_schema_that_never_was_is_refused(artifact: Artifact, version: object) -> None:
+    data = json.loads((artifact.path / MANIFEST).read_bytes())
+    write_json(artifact.path / MANIFEST, sealed({**data, "schema_version": version}))
+    assert refusal(artifact.path).message == f"`{artifact.path}` has schema version `{version}`"
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", b"[]", b"null", b"{", b"\xff", b'{"schema_version": 1}', b'{"schema_version": 1, "seal": ""}'],

@@ -17,6 +17,7 @@ from mltool.artifacts.checks import Check
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store, open_store
+from mltool.core import events
 from mltool.core.errors import ArtifactError, ConfigError
 
 MODEL, DATASET = ArtifactKind.model, ArtifactKind.dataset
@@ -108,6 +109,14 @@ def test_latest_is_the_newest_of_its_kind_whatever_its_name(store: Store) -> Non
     assert store.find("latest", DATASET).ref == "zoo@1"
     commit(store, "zebra", config={"a": 2})
     assert store.find("latest", MODEL).ref == "zebra@2"
+
+
+def test_which_one_is_the_latest_is_said(store: Store, three: list[Artifact]) -> None:
+    heard: list[events.Event] = []
+    with events.subscribed(heard.append):
+        store.find("latest", MODEL)
+        store.find("digits", MODEL)
+    assert heard == [events.Message("info", "latest is digits@3")]
 
 
 def test_an_artifact_with_a_failed_check_is_reached_by_its_digest_only(store: Store, three: list[Artifact]) -> None:

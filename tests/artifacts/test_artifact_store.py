@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import subprocess
 import time
@@ -15,7 +17,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
 from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
-from mltool.core.errors import ArtifactError
+from mltool.core.errors import ArtifactError, MltoolError
 
 MODEL = ArtifactKind.model
 
@@ -33,7 +35,7 @@ def test_a_committed_artifact_is_what_was_written(store: Store) -> None:
 def test_a_page_may_show_the_digest_of_its_artifact(store: Store) -> None:
     made = commit(store, pages={"page.html": lambda digest: f"<p>{digest}</p>"})
     assert (made.path / "page.html").read_text(encoding="utf-8") == f"<p>{made.digest}</p>"
-    assert made.digest == commit(Store(store.root / "other")).digest
+    assert made.digest == Artifact.open(made.path).digest == commit(Store(store.root / "other")).digest
 
 
 def test_an_equal_artifact_keeps_its_one_name(store: Store) -> None:
@@ -85,6 +87,26 @@ def test_an_error_in_what_is_written_passes_unchanged(store: Store) -> None:
     missing = Path("missing")
     with pytest.raises(FileNotFoundError), store.draft(MODEL):
         missing.read_bytes()
+    with pytest.raises(PermissionError), store.draft(MODEL):
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/data.csv")  # no matter of the store's
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (errno.ENOSPC, "there is no space left"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EFBIG, "a file grew over the limit of the system"),
+        (errno.EROFS, "the disk is read-only"),
+        (errno.EACCES, "the folder cannot be written"),
+        (errno.EPERM, "the folder cannot be written"),
+        (errno.ENOTDIR, "a file stands where a folder is needed"),
+    ],
+)
+def test_what_is_wrong_with_the_disk_is_said_in_words(store: Store, number: int, why: str) -> None:
+    with pytest.raises(MltoolError, match=why) as caught, store.draft(MODEL) as draft:
+        raise OSError(number, os.strerror(number), str(draft.folder / "weights.bin"))
+    assert caught.value.hint
 
 
 def test_only_names_are_committed_with_the_project(store: Store, tmp_path: Path) -> None:
@@ -124,6 +146,18 @@ def test_attestations_come_oldest_first_and_equal_ones_once(store: Store) -> Non
         store.attest(subject, claim, checks=[Check.passed("a")])
     store.attest(subject, "profile", checks=[Check.passed("a")])
     assert [one.config["claim"] for one in store.attestations(subject)] == claims
+
+
+def test_attestations_of_other_values_are_kept_beside_each_other(store: Store) -> None:
+    subject = commit(store)
+    latencies = [2.0, 3.0]
+    for latency in latencies:
+        store.attest(subject, "profile", metrics={"latency_p50_ms": latency})
+    for value in (0.9, 0.8):
+        store.attest(subject, "robustness", checks=[Check.at_least("accuracy", value, 0.5)])
+    attested = store.attestations(subject)
+    assert sorted(one.metrics["latency_p50_ms"] for one in attested if one.metrics) == latencies
+    assert sorted(check.value for one in attested for check in one.checks) == [0.8, 0.9]
 
 
 def test_a_damaged_attestation_proves_nothing(store: Store) -> None:
@@ -168,6 +202,22 @@ def test_manifests_come_oldest_first_without_the_damaged(store: Store) -> None:
     (broken.path / "artifact.json").write_text("{", encoding="utf-8")
     assert {path for path, _ in store.manifests()} == {model.path, dataset.path}
     assert [path for path, _ in store.manifests(MODEL)] == [model.path]
+
+
+def test_manifests_of_one_second_come_in_the_order_of_their_folders(store: Store) -> None:
+    made = sorted((commit(store, config={"a": number}) for number in range(4)), key=lambda one: one.path, reverse=True)
+    for age, artifact in enumerate(made):
+        os.utime(artifact.path, (age, age))
+    # Time may have gone on by a second between two of them: the first word is the manifest's.
+    expected = [one.path for one in sorted(made, key=lambda one: one.manifest.created_utc)]
+    assert [path for path, _ in store.manifests(MODEL)] == expected
+
+
+def test_the_newest_of_several_names_speaks_for_an_artifact(store: Store) -> None:
+    made = commit(store, None)
+    for name, day in (("ant", 1), ("zebra", 2)):
+        store.refs.add(MODEL, name, made.digest, f"2026-01-0{day}T00:00:00+00:00")
+    assert store.name_of(made) == store.find(made.digest, MODEL).ref == "zebra@1"
 
 
 def test_another_artifact_in_the_place_of_a_named_one_is_refused(store: Store) -> None:

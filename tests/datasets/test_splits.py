@@ -74,6 +74,19 @@ def test_the_same_seed_carves_the_same_rows_and_another_seed_others(seed: int) -
     assert first == again != other
 
 
+def test_classes_of_one_row_each_are_carved_at_random_too() -> None:
+    first, other = (carve(rows(100), 0.2, seed, rows(100))[1] for seed in (0, 1))
+    assert first.tolist() != other.tolist()
+    assert first[-1] > 50
+
+
+@pytest.mark.parametrize("given", ["test", "validation"])
+def test_the_seed_carves_the_test_and_the_validation_rows(given: str) -> None:
+    carved = {"test": "validation", "validation": "test"}[given]
+    one, again, other = (completed(100, given={given: range(20)}, seed=seed)[0][carved] for seed in (0, 0, 1))
+    assert one == again != other
+
+
 def test_carved_rows_are_no_block_and_not_in_the_order_of_the_file() -> None:
     _, carved_N = carve(rows(1000), 0.2, 0)
     assert carved_N[0] < 50

@@ -30,6 +30,8 @@ def test_predictions_are_measured_as_a_regression() -> None:
         ({"probabilities": np.zeros((4, 2, 8, 8))}, np.zeros((4, 8, 8))),
         ({"probabilities": PROBABILITIES}, np.zeros((4, 2))),
         ({"prediction": np.zeros((4, 3))}, np.zeros((4, 3))),
+        ({"probabilities": PROBABILITIES[:, :, None]}, LABELS),
+        ({"prediction": np.zeros((4, 3))}, np.zeros(4)),
     ],
 )
 def test_a_custom_tasks_outputs_have_no_metrics_whatever_they_are_called(

@@ -120,29 +120,85 @@ def test_a_graph_whose_answers_depend_on_the_rest_of_the_batch_is_refused(mixing
     assert checks["batch_sizes"].detail == "a batch of 1 gives other values of `logits`"
 
 
-class Doubling:
-    """Answers twice its input, and shows which batches it got."""
+class Lookup:
+    """Answers looked up by the number of the row, which may be off in a batch of two; shows which rows it got."""
 
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
+    def __init__(self, answers: dict[str, np.ndarray], **off: float) -> None:
+        self.answers, self.off, self.batches = answers, off, list[list[int]]()
 
     @property
     def signature(self) -> Signature:
-        spec = TensorSpec("x", "float32", (1,))
-        return Signature((spec,), (spec,))
+        return Signature((TensorSpec("row", "int64", ()),), ())
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        self.sizes.append(len(inputs["x"]))
-        return {"y": inputs["x"] * 2}
+        rows_N = inputs["row"]
+        self.batches.append(rows_N.tolist())
+        return {
+            name: array[rows_N] + self.off.get(name, 0) if len(rows_N) == 2 else array[rows_N]
+            for name, array in self.answers.items()
+        }
+
+
+def looked_up(
+    answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], target: np.ndarray | None = None, **off: float
+) -> dict[str, Check]:
+    given = Samples({"row": np.arange(len(next(iter(expected.values()))))}, expected, target)
+    return {check.id: check for check in verify(Lookup(answers, **off), given, Limits())}
 
 
 @pytest.mark.parametrize(("rows", "said"), [(1, "1, 2 and 5"), (3, "1, 2, 3 and 5"), (64, "1, 2, 5 and 64")])
 def test_few_samples_are_repeated_and_the_batch_sizes_that_ran_are_said(rows: int, said: str) -> None:
-    x = np.arange(rows, dtype=np.float32)[:, None]
-    runner = Doubling()
-    checks = verify(runner, Samples({"x": x}, {"y": x * 2}), Limits())
+    y = np.arange(rows, dtype=np.float32)
+    runner = Lookup({"y": y})
+    checks = verify(runner, Samples({"row": np.arange(rows)}, {"y": y}), Limits())
     assert (checks[0].status, checks[0].detail) == ("passed", said)
-    assert runner.sizes[1:] == [int(size) for size in said.replace(" and", ",").split(",")]
+    sizes = [int(size) for size in said.replace(" and", ",").split(",")]
+    assert runner.batches[1:] == [[row % rows for row in range(size)] for size in sizes]
+
+
+@pytest.mark.parametrize("name", ["y", "z"])
+def test_one_output_that_differs_in_one_batch_is_enough_and_rounding_is_not(name: str) -> None:
+    answers = {"y": np.full(64, 2, np.float32), "z": np.full((64, 3), 2, np.float32)}
+    assert not failed(looked_up(answers, answers, **{name: 1e-5}))
+    checks = looked_up(answers, answers, **{name: 1e-3})
+    assert failed(checks) == {"batch_sizes"}
+    assert checks["batch_sizes"].detail == f"a batch of 2 gives other values of `{name}`"
+
+
+@pytest.mark.parametrize("name", ["y", "z"])
+def test_the_largest_error_of_all_outputs_counts(name: str) -> None:
+    answers = {"y": np.ones(64, np.float32), "z": np.ones((64, 3), np.float32)}
+    for error, wrong in ((5e-5, set()), (2e-4, {"relative_error"})):
+        checks = looked_up({**answers, name: answers[name] + np.float32(error)}, answers)
+        assert failed(checks) == wrong
+        assert checks["relative_error"].value == pytest.approx(error, rel=1e-2)
+
+
+@pytest.mark.parametrize(("rows", "wrong"), [(64, {"class_agreement", "task_metric_drop"}), (128, set())])
+def test_one_answer_in_a_hundred_may_change_and_with_it_the_metric(rows: int, wrong: set[str]) -> None:
+    expected = np.tile(np.array([0.50002, 0.49998, 0.0], np.float32), (rows, 1))
+    actual = expected.copy()
+    actual[7] = expected[7, [1, 0, 2]]
+    checks = looked_up({"probabilities": actual}, {"probabilities": expected}, np.zeros(rows, np.int64))
+    assert failed(checks) == wrong
+    assert checks["task_metric_drop"].value == pytest.approx(1 / rows)
+
+
+def test_how_close_a_flipped_decision_was_is_said_for_the_first_eight() -> None:
+    expected = np.tile(np.array([0.2, 0.5, 0.3], np.float32), (64, 1))
+    actual = expected.copy()
+    actual[:10] = [0.0, 0.4, 0.6]
+    checks = looked_up({"probabilities": actual}, {"probabilities": expected})
+    assert checks["class_agreement"].value == 54 / 64
+    assert checks["class_agreement"].detail == "margins of the flipped: " + ", ".join(["0.2"] * 8)
+
+
+@pytest.mark.parametrize("name", ["mask", "depth"])
+def test_of_several_whole_number_outputs_the_worst_counts(name: str) -> None:
+    right = {"mask": np.arange(64), "depth": np.arange(64)}
+    wrong = np.where(np.arange(64) < 16, -1, np.arange(64))
+    assert looked_up({**right, name: wrong}, right)["class_agreement"].value == 0.75
+    assert looked_up({**right, name: right[name][:, None]}, right)["class_agreement"].value == 0.0
 
 
 def test_a_graph_that_ignores_the_batch_is_refused() -> None:
@@ -168,6 +224,7 @@ def test_answers_that_are_not_finite_fail(value: float) -> None:
     weight[0, 0] = value
     checks = checked(graph(weight))
     assert {"finite", "relative_error"} <= failed(checks)
+    assert checks["batch_sizes"].status is CheckStatus.passed  # each batch is as wrong as the whole
     assert checks["finite"].detail == "logits, probabilities"
     with np.errstate(invalid="ignore"):
         as_bad = checked(graph(weight), samples(expected(weight)))
@@ -242,6 +299,8 @@ def test_a_custom_output_that_is_only_called_probabilities_is_not_measured_as_su
 
 def test_an_error_is_relative_to_the_largest_value_and_shapes_must_agree() -> None:
     assert relative_error(np.array([100.0, 0.001]), np.array([100.0, 0.002])) == pytest.approx(1e-5)
+    assert relative_error(np.array([2.0, 0.0]), np.array([1.0, 0.0])) == 1.0
+    assert relative_error(np.array([1.0, 0.0]), np.array([2.0, 0.0])) == 0.5
     assert relative_error(np.zeros((2, 1)), np.zeros(2)) == np.inf
     assert relative_error(np.zeros(0), np.zeros(0)) == 0.0
     assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))

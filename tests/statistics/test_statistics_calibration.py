@@ -41,6 +41,12 @@ def test_always_sure_and_always_wrong_is_the_worst_score() -> None:
     assert expected_calibration_error(np.ones(5), np.ones(5)) == 0.0
 
 
+def test_gaps_of_different_signs_cancel_only_within_a_bin() -> None:
+    confidence, correct = np.array([0.25, 0.75]), np.array([1, 0])
+    assert expected_calibration_error(confidence, correct, num_bins=1) == 0.0
+    assert expected_calibration_error(confidence, correct, num_bins=2) == 0.75
+
+
 def test_bins_without_samples_are_left_out() -> None:
     bins = reliability_curve(np.array([0.05, 0.95, 0.96]), np.array([0, 1, 0]), num_bins=10)
     assert [(round(entry["low"], 1), entry["num_samples"]) for entry in bins] == [(0.0, 1), (0.9, 2)]
@@ -59,7 +65,17 @@ def test_rounding_above_one_is_accepted_and_counts_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "correct"),
-    [([], []), ([0.5], [1, 0]), ([1.5], [1]), ([-0.5], [1]), ([np.nan], [1]), ([0.5], [2]), ([[0.5]], [[1]])],
+    [
+        ([], []),
+        ([0.5], [1, 0]),
+        ([1.5], [1]),
+        ([-0.5], [1]),
+        ([1.01], [1]),
+        ([-0.01], [1]),
+        ([np.nan], [1]),
+        ([0.5], [2]),
+        ([[0.5]], [[1]]),
+    ],
 )
 def test_impossible_values_are_refused(confidence: list[float], correct: list[int]) -> None:
     with pytest.raises(ValueError, match=r"confidence|correct|sample"):

@@ -34,6 +34,7 @@ def test_bytes_and_their_fractions_have_equal_summaries(image: np.ndarray) -> No
 def test_a_checkerboard_is_as_sharp_as_a_picture_can_be_and_a_flat_one_not_at_all() -> None:
     board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[None, None]
     assert image_summaries(board)["sharpness"][0] == pytest.approx(1, abs=0.05)
+    assert image_summaries(board)["contrast"][0] == pytest.approx(0.5)
     flat = image_summaries(np.full((1, 1, 8, 8), 51, np.uint8))
     assert flat["sharpness"][0] == 0
     assert flat["contrast"][0] == pytest.approx(0, abs=1e-7)

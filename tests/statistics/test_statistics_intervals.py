@@ -63,6 +63,22 @@ def test_an_interval_is_widened_to_hold_a_value_that_no_resample_reaches() -> No
     shown = metric_intervals(lambda a: {"shown": len(np.unique(a)) / len(a)}, np.arange(500))["shown"]
     assert shown[1] == 1.0
     assert shown[0] < 0.7
+    hidden = metric_intervals(lambda a: {"hidden": 1 - len(np.unique(a)) / len(a)}, np.arange(500))["hidden"]
+    assert hidden[0] == 0.0
+    assert hidden[1] > 0.3
+
+
+@pytest.mark.parametrize("row", [0, 39])
+def test_the_first_and_the_last_row_are_drawn_as_well(row: int) -> None:
+    values = np.zeros(40)
+    values[row] = 1.0
+    assert metric_intervals(means, values)["mean"][1] > values.mean()
+
+
+def test_another_seed_draws_other_rows() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    one, again, other = (metric_intervals(means, values, seed=seed)["mean"] for seed in (1, 1, 2))
+    assert one == again != other
 
 
 def test_the_accuracy_of_a_classifier_gets_wilsons_interval() -> None:
@@ -70,6 +86,8 @@ def test_the_accuracy_of_a_classifier_gets_wilsons_interval() -> None:
     intervals = metric_intervals(classification_metrics, probabilities, np.zeros(50, int))
     assert intervals["accuracy"] == wilson_interval(50, 50)
     assert intervals["f1_macro"] == (1.0, 1.0)
+    wide = metric_intervals(classification_metrics, probabilities, np.zeros(50, int), level=0.99)
+    assert wide["accuracy"] == wilson_interval(50, 50, 0.99) != intervals["accuracy"]
 
 
 def test_another_function_that_calls_something_accuracy_is_bootstrapped() -> None:

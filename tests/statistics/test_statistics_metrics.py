@@ -82,6 +82,8 @@ def test_a_class_that_is_never_hit_pulls_f1_down_and_an_absent_class_does_not() 
         (np.eye(3), np.array([0, -1, 2]), "target `-1`"),
         (np.eye(3), np.array([0.0, 1.0, 2.0]), "integer class index"),
         (np.array([[4.0, -2.0]]), np.array([0]), "logits"),
+        (np.array([[1.01, 0.0]]), np.array([0]), "span `0.0` to `1.01`"),
+        (np.array([[1.0, -0.01]]), np.array([0]), "span `-0.01` to `1.0`"),
         (np.array([[np.nan, 1.0]]), np.array([0]), "nan"),
     ],
 )
@@ -114,6 +116,22 @@ def test_a_column_of_predictions_never_broadcasts_against_a_row_of_targets() -> 
         regression_metrics(np.ones((3, 1)), np.ones(3))
     with pytest.raises(ValueError, match="both must be"):
         confusion_matrix(np.zeros((3, 1), int), np.zeros(3, int), 2)
+
+
+def test_the_calibration_error_is_of_the_class_that_was_predicted() -> None:
+    sure_and_wrong = classification_metrics(np.array([[0.9, 0.1]]), np.array([1]))
+    assert sure_and_wrong["calibration_error"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("target", "predicted", "message"),
+    [([0, 2], [0, 1], "target `2`"), ([0, 1], [0, 2], "prediction `2`"), ([0, 1], [-1, 1], "prediction `-1`")],
+)
+def test_a_confusion_matrix_refuses_classes_that_there_are_not(
+    target: list[int], predicted: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        confusion_matrix(np.array(target), np.array(predicted), 2)
 
 
 def test_a_confusion_matrix_of_nothing_is_all_zero() -> None:

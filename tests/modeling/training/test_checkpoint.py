@@ -96,3 +96,11 @@ def test_a_save_that_fails_leaves_the_last_checkpoint_and_nothing_else(tmp_path:
     with pytest.raises(OSError, match="directory"):
         save(path, network, optimizer, None, Progress(epoch=2))
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_that_cannot_take_its_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    network, path = mlp(), tmp_path / "c.safetensors"
+    path.mkdir()
+    with pytest.raises(OSError):
+        save(path, network, make_optimizer(network, "sgd", lr=0.01, weight_decay=0.0, momentum=0.9), None, Progress())
+    assert list(tmp_path.iterdir()) == [path]

@@ -10,6 +10,7 @@ import torch
 from fit_testing import make_fit, mlp, plain, weights_digest, without_seconds
 from torch import nn
 
+from mltool.core import host
 from mltool.datasets.columns import Columns, column_writers, open_columns
 from mltool.datasets.schema import Column, ImageSpec, Schema, Target, TensorSpec
 from mltool.modeling import preprocess
@@ -109,6 +110,23 @@ def test_a_mapped_feed_never_hands_out_the_columns_themselves(table: tuple[Colum
     first, _ = mapped.gather(np.arange(3))
     first[1].fill_(7.0)
     assert not torch.equal(mapped.gather(np.arange(3))[0][1], first[1])
+
+
+def test_mapped_samples_lie_at_addresses_like_those_of_whole_tensors(table: tuple[Columns, Schema]) -> None:
+    columns, _ = table
+    mapped = MappedFeed(columns, ["numbers", "tensor"], [preprocess.Identity()] * 2, torch.zeros(NUM_ROWS))
+    gathered = [mapped.gather(np.arange(rows))[0] for rows in range(1, 60)]  # kept: each has an address of its own
+    assert all(tensor.data_ptr() % 64 == 0 for inputs in gathered for tensor in inputs)
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.2, MemoryFeed), (0.3, MappedFeed)])
+def test_samples_are_prepared_once_while_they_take_a_quarter_of_the_memory(
+    pictures: tuple[Columns, Schema], monkeypatch: pytest.MonkeyPatch, share: float, kind: type
+) -> None:
+    columns, schema = pictures
+    prepared_bytes = NUM_ROWS * 36 * 4  # of uint8, but float32 when they are prepared
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: int(prepared_bytes / share))
+    assert type(make_feed(columns, schema, preprocess.unfitted(schema), (0.0, 1.0))) is kind
 
 
 def test_numbers_to_predict_are_brought_to_their_scale_and_classes_are_not(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,21 +17,28 @@ from torch import Tensor, nn
 
 from mltool.core import events
 from mltool.core.errors import ConfigError, MltoolError, UserCodeError
+from mltool.datasets.schema import Column, Schema, Target, TensorSpec
+from mltool.modeling.config import TaskConfig, TrainConfig
+from mltool.modeling.tasks.task import make_task
+from mltool.modeling.training import checkpoint, loop
+from mltool.modeling.training.feed import MemoryFeed
 from mltool.modeling.training.loop import Fit, evaluate
 
 # Axes: N samples, C classes
 
 
 def by_hand(fit: Fit) -> tuple[nn.Module, list[float]]:
-    """The same run in the plainest words: AdamW, cosine with warm-up, shuffled batches; weights and losses."""
+    """The same run in the plainest words: cosine with warm-up, shuffled batches; weights and losses."""
     config, network = fit.config, fit.network
     matrices = [p for p in network.parameters() if p.dim() > 1]
     vectors = [p for p in network.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=config.lr,
-        fused=True,
-    )
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    else:
+        optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    network.train()
     torch.manual_seed(config.seed)
     (inputs_NF,), target_N = fit.train.gather(np.arange(len(fit.train)))
     steps_an_epoch = math.ceil(len(fit.train) / config.batch_size)
@@ -56,15 +65,17 @@ def by_hand(fit: Fit) -> tuple[nn.Module, list[float]]:
     return network, means
 
 
-def test_the_loop_does_what_a_hand_written_one_does(tmp_path: Path) -> None:
-    fit = make_fit(tmp_path, mlp(), num_validation=0, epochs=3, warmup=0.2)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_loop_does_what_a_hand_written_one_does(tmp_path: Path, optimizer: str) -> None:
+    knobs: dict[str, Any] = {"num_validation": 0, "epochs": 3, "warmup": 0.2, "optimizer": optimizer, "seed": 4}
+    fit = make_fit(tmp_path, mlp().eval(), **knobs)  # the mode it comes in does not matter
     history = fit.run()
-    network, means = by_hand(make_fit(tmp_path, mlp(), num_validation=0, epochs=3, warmup=0.2))
+    network, means = by_hand(make_fit(tmp_path, mlp(), **knobs))
     assert weights_digest(fit.network) == weights_digest(network)
     assert [row["train_loss"] for row in history] == pytest.approx(means)
 
 
-@pytest.mark.parametrize("network", ["mlp", "cnn"])
+@pytest.mark.parametrize("network", ["plain", "mlp", "cnn"])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path, network: str) -> None:
     digests = []
     for state, seed in ((1, 0), (2, 0), (1, 5)):
@@ -103,7 +114,40 @@ def test_every_epoch_is_reported_with_its_metrics(tmp_path: Path) -> None:
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert history[-1]["validation_accuracy"] > 0.5
     assert set(history[0]) >= {"epoch", "train_loss", "lr", "validation_loss", "validation_accuracy", "seconds"}
+    assert "validation_log_loss" not in history[0]  # it is the loss once more
     assert all(row["seconds"] > 0 for row in history)
+
+
+def test_the_seconds_of_an_epoch_are_its_own(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, epochs=20)
+    started = time.monotonic()
+    history = fit.run()
+    assert sum(row["seconds"] for row in history) <= time.monotonic() - started
+
+
+def test_the_learning_rate_of_an_epoch_is_that_of_its_last_step(tmp_path: Path) -> None:
+    history = make_fit(tmp_path, epochs=3, schedule="linear", warmup=0.0, lr=0.01).run()  # 14 steps an epoch
+    assert [row["lr"] for row in history] == pytest.approx([0.01 * (1 - step / 42) for step in (13, 27, 41)])
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_the_samples_it_saw(tmp_path: Path) -> None:
+    fit = make_fit(tmp_path, num_rows=35, epochs=1, lr=1e-30)  # so small that no weight moves
+    (inputs,), target_N = fit.train.gather(np.random.default_rng((0, 0)).permutation(35)[:34])  # 17, 17 and not 1
+    expected = F.cross_entropy(fit.network(inputs), target_N).item()
+    assert fit.run()[0]["train_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_numbers_are_measured_in_the_unit_of_the_target(tmp_path: Path) -> None:
+    network, (mean, std) = nn.Linear(13, 1), (50.0, 20.0)
+    inputs = torch.randn(60, 13, generator=torch.Generator().manual_seed(0))
+    feed = MemoryFeed([inputs], inputs[:, 0] + 0.5)  # on the scale of the network
+    schema = Schema((Column("x", "tensor"),), (TensorSpec("x", "float32", (13,)),), Target("y", "number"))
+    task = make_task(TaskConfig(), schema, network(inputs))
+    fit = Fit(network, task, feed, feed, TrainConfig(epochs=1, batch_size=20), tmp_path, target_scale=(mean, std))
+    (row,) = fit.run()
+    with torch.no_grad():
+        gaps = (network(inputs)[:, 0] - feed.target).abs() * std
+    assert row["validation_mae"] == pytest.approx(float(gaps.mean()), rel=1e-5)
 
 
 def test_progress_ends_with_all_samples_and_the_last_metrics(tmp_path: Path) -> None:
@@ -114,6 +158,28 @@ def test_progress_ends_with_all_samples_and_the_last_metrics(tmp_path: Path) -> 
     assert (heard[-1].done, heard[-1].finished) == (462, True)
     assert "epoch 2/2, loss" in heard[-2].detail
     assert [event.done for event in heard] == sorted(event.done for event in heard)
+
+
+def test_progress_names_the_epoch_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_PROGRESS_EVERY_S", -1.0)
+    monkeypatch.setattr(loop, "_MAX_BLOCK_BATCHES", 7)  # of 14 an epoch
+    heard: list[str] = []
+    with events.subscribed(lambda event: heard.append(event.detail) if isinstance(event, events.Progress) else None):
+        history = make_fit(tmp_path, epochs=2).run()
+    first, second = (
+        f"epoch 2/2, loss {row['train_loss']:.4f}, validation accuracy {row['validation_accuracy']:.4f}"
+        for row in history
+    )
+    assert [detail for detail in heard if detail] == ["epoch 1/2"] * 2 + [first] * 3 + [second]
+
+
+def test_every_batch_lies_at_an_address_like_that_of_a_whole_tensor(tmp_path: Path) -> None:
+    """17 rows of 13 numbers are no multiple of what matrix products are aligned to."""
+    fit = make_fit(tmp_path, num_validation=0)
+    places = []
+    fit.network.register_forward_pre_hook(lambda module, inputs: places.append(inputs[0].data_ptr() % 64))
+    fit.run()
+    assert places == [0] * 28
 
 
 def test_a_last_batch_of_one_sample_does_not_break_batch_norm(tmp_path: Path) -> None:
@@ -127,6 +193,9 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     ) as e:
         make_fit(tmp_path, num_rows=40, batch_size=64).run()
     assert e.value.hint == "use `batch_size=5`, or more data"
+    with pytest.raises(ConfigError) as e:
+        make_fit(tmp_path, num_rows=5, batch_size=6).run()
+    assert e.value.hint == "use `batch_size=1`, or more data"
     assert len(make_fit(tmp_path, num_rows=40, batch_size=40).run()) == 2
 
 
@@ -184,6 +253,12 @@ def test_early_stopping_waits_its_patience_and_takes_the_best_epoch(tmp_path: Pa
             row["validation_loss"] for row in make_fit(tmp_path / "b", "mlp", learnable=False, epochs=40, lr=0.02).run()
         ][: len(losses)]
     )
+
+
+def test_an_epoch_that_is_only_as_good_is_no_progress(tmp_path: Path) -> None:
+    history = make_fit(tmp_path, epochs=20, patience=3, lr=1e-30).run()  # so small that no weight moves
+    assert len({row["validation_loss"] for row in history}) == 1
+    assert len(history) == 1 + 3
 
 
 def test_without_a_validation_split_the_last_epoch_counts_and_patience_is_refused(tmp_path: Path) -> None:
@@ -248,12 +323,48 @@ def test_a_last_step_that_spoils_the_weights_is_met_before_anything_is_kept(
     assert not (tmp_path / "checkpoint.safetensors").exists() or checkpoint_is_finite(tmp_path)
 
 
+def test_the_end_of_an_epoch_writes_a_checkpoint_unless_one_was_just_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {}
+    for gap_s in (-1.0, 1000.0):
+        monkeypatch.setattr(loop, "_MIN_CHECKPOINT_GAP_S", gap_s)
+        fit = make_fit(tmp_path / str(gap_s), checkpoint_every_s=1000.0)
+        path, seen = fit.run_folder / checkpoint.FILE, list[bool]()
+        with batch_hook(fit.network, lambda number, path=path, seen=seen: seen.append(path.exists())):
+            fit.run()
+        written[gap_s] = (seen[13], seen[14], path.exists())  # 14 batches an epoch
+    assert written == {-1.0: (False, True, True), 1000.0: (False, False, True)}
+
+
+def test_the_time_between_checkpoints_is_counted_from_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = make_fit(tmp_path, epochs=1, checkpoint_every_s=4.5)
+    now, saved_at = [0.0], list[float]()
+    save = checkpoint.save
+    monkeypatch.setattr(loop, "_MAX_BLOCK_BATCHES", 1)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(checkpoint, "save", lambda *args: (saved_at.append(now[0]), save(*args)))
+    with batch_hook(fit.network, lambda number: now.__setitem__(0, float(number))):  # a batch takes a second
+        fit.run()
+    assert saved_at == [5.0, 10.0, 14.0]
+
+
 def test_a_checkpoint_within_an_epoch_never_holds_spoiled_weights(tmp_path: Path) -> None:
     # A batch of one sample: 231 batches are several blocks, each with a checkpoint; 128 is the last of the second.
     fit = make_fit(tmp_path, Poisoned(128, "gradient"), batch_size=1, checkpoint_every_s=0.0)
     with pytest.raises(MltoolError, match="a weight became infinite or NaN in epoch 1 at batch 128; the last good"):
         fit.run()
     assert checkpoint_is_finite(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_validation_loss_that_is_no_number_ends_the_run(tmp_path: Path, value: float) -> None:
+    fit = make_fit(tmp_path)
+    fit.validation.inputs[0][7] = value  # type: ignore[attr-defined]
+    with pytest.raises(MltoolError, match=r"the validation loss became nan in epoch 1 at batch 14; no checkpoint"):
+        fit.run()
 
 
 def test_a_learning_rate_that_is_far_too_high_ends_in_one_clear_error(tmp_path: Path) -> None:

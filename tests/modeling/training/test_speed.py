@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from mltool.core import host
 from mltool.core.errors import ConfigError, UserCodeError
 from mltool.modeling.config import TrainConfig
+from mltool.modeling.training import speed
 from mltool.modeling.training.feed import MemoryFeed
 from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, macs_a_sample, threads_for
 
@@ -23,6 +25,8 @@ def test_multiplications_are_those_of_the_layers() -> None:
     assert macs_a_sample(mlp(), feed_of(13)) == 13 * 37 + 37 * 37 + 37 * 3
     convolutions = 36 * 9 * (1 * 9) + 16 * 17 * (9 * 9)
     assert macs_a_sample(cnn(), feed_of(1, 6, 6)) == convolutions + 17 * 16 * 3
+    along = nn.Conv1d(2, 5, 3, padding=1)
+    assert macs_a_sample(along, feed_of(2, 9)) == 9 * 5 * (2 * 3)
     grouped = nn.Conv2d(8, 8, 3, padding=1, groups=8)
     assert macs_a_sample(grouped, feed_of(8, 4, 4)) == 16 * 8 * 9
 
@@ -104,6 +108,58 @@ def test_the_trial_takes_what_is_clearly_faster(tmp_path: Path) -> None:
         fit = make_fit(tmp_path, Sleeps(slow_in_bf16))
         wanted = not slow_in_bf16
         assert fastest_precision(fit.network, fit.task, fit.train, TrainConfig(precision="auto"), 1) is wanted
+
+
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "wanted"),
+    [([1.3], [1.0], True), ([1.1], [1.0], False), ([1.3], [9.0, 1.0], True), ([9.0, 1.1], [1.0], False)],
+    ids=["clearly faster", "a little faster", "slow at first", "the other slow at first"],
+)
+def test_only_what_is_clearly_faster_after_its_first_step_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fp32: list[float], bf16: list[float], wanted: bool
+) -> None:
+    now = 0.0
+
+    class Ticks(nn.Module):
+        """A network whose steps take as long as they are said to, the last of them again and again."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.num_steps = plain(), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            nonlocal now
+            answer = self.inner(x)
+            if self.training:
+                seconds = bf16 if answer.dtype == torch.bfloat16 else fp32
+                now += seconds[min(self.num_steps, len(seconds) - 1)]
+                self.num_steps += 1
+            return answer
+
+    fit = make_fit(tmp_path, Ticks())
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert fastest_precision(fit.network, fit.task, fit.train, TrainConfig(precision="auto"), 1) is wanted
+
+
+def test_the_trial_trains_as_the_run_will_and_gives_the_threads_back(tmp_path: Path) -> None:
+    seen = set()
+
+    class Looks(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            answer = self.inner(x)
+            is_channels_last = not self.inner[3].weight.is_contiguous()
+            seen.add((answer.dtype, self.training, is_channels_last, len(x), torch.get_num_threads()))
+            return answer
+
+    fit = make_fit(tmp_path, "cnn")
+    config = TrainConfig(precision="auto", batch_size=17)
+    fastest_precision(Looks(fit.network), fit.task, fit.train, config, threads=2)
+    assert seen == {(torch.float32, True, False, 17, 2), (torch.bfloat16, True, True, 17, 2)}
+    assert torch.get_num_threads() == 1
 
 
 def test_channels_last_weights_give_the_same_answers() -> None:

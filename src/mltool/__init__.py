@@ -8,12 +8,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mltool.verbs import Model, data, evaluate, import_model, load, models, predict, save, train
+    from mltool.core import errors
+    from mltool.verbs import (
+        Model,
+        compile_model,
+        data,
+        evaluate,
+        import_model,
+        load,
+        models,
+        predict,
+        quantize,
+        save,
+        train,
+    )
 
-__all__ = ["Model", "data", "evaluate", "import_model", "load", "models", "predict", "save", "train"]
+__all__ = [
+    "Model",
+    "compile_model",
+    "data",
+    "errors",
+    "evaluate",
+    "import_model",
+    "load",
+    "models",
+    "predict",
+    "quantize",
+    "save",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "errors":
+        from mltool.core import errors
+
+        return errors
     if name in __all__:
         from mltool import verbs
 

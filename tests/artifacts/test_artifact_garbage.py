@@ -40,7 +40,7 @@ def test_what_a_living_process_writes_is_kept_and_what_a_dead_one_left_is_found(
             dying.kill()
         (dead,) = garbage(store)
         assert dead in both
-        assert collect([dead]) == 1000
+        assert collect(store, [dead]) == 1000
         assert {path for path in store.staging.iterdir() if path.is_dir()} == both - {dead}
         assert not dead.with_name(f"{dead.name}.lock").exists()
         living.communicate("")
@@ -71,7 +71,7 @@ def test_a_folder_in_staging_that_nobody_locks_is_garbage(store: Store) -> None:
     left.mkdir()
     (left / "weights.bin").write_bytes(b"0" * 10)
     assert garbage(store) == [left]
-    assert collect([left]) == 10
+    assert collect(store, [left]) == 10
     assert garbage(store) == []
 
 
@@ -83,7 +83,7 @@ def test_what_no_name_leads_to_is_garbage(store: Store) -> None:
     num_bytes = sum(made.size_bytes + (made.path / MANIFEST).stat().st_size for made in (failed, child, proof))
     found = garbage(store)
     assert set(found) == {failed.path, child.path, proof.path}
-    assert collect(found) == num_bytes
+    assert collect(store, found) == num_bytes
     assert [path for path, _ in store.manifests()] == [named.path]
     assert garbage(store) == []
 
@@ -121,6 +121,38 @@ def test_a_lock_that_a_killed_process_left_alone_is_garbage_and_one_that_is_held
         left = store.staging / "model-0123.lock"
         left.touch()
         assert garbage(store) == [left]
-        assert collect([left]) == 0
+        assert collect(store, [left]) == 0
         assert not left.exists()
         living.communicate("")
+
+
+def test_what_got_a_name_since_it_was_listed_is_not_deleted(store: Store) -> None:
+    lost, saved = commit(store, None, config={"a": 1}), commit(store, None, config={"a": 2})
+    found = garbage(store)
+    assert set(found) == {lost.path, saved.path}
+    store.refs.add(ArtifactKind.model, "saved", saved.digest, saved.manifest.created_utc)
+    assert collect(store, found) > 0
+    assert (lost.path.exists(), saved.path.exists()) == (False, True)
+
+
+MAKER = """
+import sys
+from pathlib import Path
+from mltool.artifacts.manifest import ArtifactKind
+from mltool.artifacts.store import Store
+for number in range(40):
+    with Store(Path(sys.argv[1])).draft(ArtifactKind.model) as draft:
+        draft.path("weights.bin").write_bytes(b"%d" % number)
+        draft.commit("busy", config={})
+"""
+
+
+def test_nothing_with_a_name_is_lost_beside_a_process_that_commits(store: Store) -> None:
+    (store.root / "refs").mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", MAKER, str(store.root)]) as maker:
+        while maker.poll() is None:
+            collect(store, garbage(store))
+    assert maker.returncode == 0
+    versions = store.refs.versions(ArtifactKind.model, "busy")
+    assert len(versions) == 40
+    assert all((store.artifacts / version.digest[:12]).is_dir() for version in versions)

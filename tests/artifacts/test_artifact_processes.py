@@ -95,7 +95,7 @@ def test_a_kill_at_any_moment_leaves_whole_artifacts_or_nothing(store: Store, nu
         expect_usable(store)
         assert commit(store, config={"after": attempt}).ref is not None
         assert store.find("latest", MODEL).config == {"after": attempt}
-    collect(garbage(store))
+    collect(store, garbage(store))
     assert [path for path in store.staging.iterdir() if path.is_dir()] == []
     expect_usable(store)
 

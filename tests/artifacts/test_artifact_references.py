@@ -134,7 +134,10 @@ def test_a_check_that_was_not_run_does_not_hide_an_artifact(store: Store) -> Non
 def test_a_name_without_its_files_is_not_the_latest(store: Store, three: list[Artifact], tmp_path: Path) -> None:
     three[2].path.rename(tmp_path / "away")
     assert store.find("latest", MODEL).ref == "digits@2"
-    assert refusal(store, "digits") == ("`digits@3` has a name, but its files are not in this store", None)
+    assert refusal(store, "digits") == (
+        "`digits@3` has a name, but its files are not in this store",
+        "`mltool models rm digits@3` takes the name away",
+    )
     for artifact in three[:2]:
         artifact.path.rename(tmp_path / artifact.digest)
     assert refusal(store, "latest")[0].startswith("`digits@3` has a name, but its files are not in this store; ")

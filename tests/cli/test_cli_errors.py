@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -170,3 +171,22 @@ def test_a_closed_stream_is_no_failure(project: Path, closed: str) -> None:
     process = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert "Error" not in process.stderr
+
+
+def test_a_ctrl_c_that_a_library_turned_into_its_own_error_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # as the initialisation of a C module does
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("initialization failed")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(errors, "_interrupts", [])
+    try:
+        assert errors.guarded(load, ["train"]) == 1
+        errors.watch_interrupts()
+        assert errors.guarded(load, ["train", "lr=1"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "continue with `mltool train lr=1 --resume`" in capsys.readouterr().err

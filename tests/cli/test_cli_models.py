@@ -237,3 +237,20 @@ def test_compare_says_when_the_metrics_are_of_different_data(mltool: Mltool, mak
     make_model("two", parents=data[1:], config={"train": {"lr": 0.5}})
     assert "not measured on the same data" in mltool("models", "compare", "one", "two").err
     assert "not measured on the same data" not in mltool("models", "compare", "one", "one").err
+
+
+def test_a_name_whose_files_are_gone_can_be_taken_away(mltool: Mltool, make_model: Make) -> None:
+    shutil.rmtree(make_model().path)
+    refused = mltool("models", "show", "digits@1")
+    assert refused.code == 3
+    assert "`mltool models rm digits@1` takes the name away" in refused.err
+    assert mltool("models", "rm", "digits@1", "--yes").code == 0
+    assert mltool("models", "list").out == ""
+
+
+def test_a_dataset_is_deleted_with_its_name(mltool: Mltool, make_dataset: Make) -> None:
+    dataset = make_dataset()
+    assert mltool("data", "rm", "digits@1").code == 2
+    outcome = mltool("data", "rm", "digits@1", "--yes", "--json")
+    assert json.loads(outcome.out)["names"] == ["digits@1"]
+    assert not dataset.path.exists()

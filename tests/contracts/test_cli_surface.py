@@ -18,13 +18,15 @@ from mltool.verbs import data, models
 from mltool.verbs.jobs import JOBS
 
 COMMAND_OF_VERB = {
+    "compile_model": "compile",
     "evaluate": "evaluate",
     "import_model": "import",
     "load": "models show",
     "predict": "predict",
+    "quantize": "quantize",
     "train": "train",
 }
-FROM_PYTHON_ONLY = {"Model", "save"}
+FROM_PYTHON_ONLY = {"Model", "errors", "save"}
 GROUPS = {"data": data, "models": models}
 MODE_OF_A_COMMAND = {"data load", "data page", "data plan", "models garbage"}
 """What `--open` or `--dry-run` does, or what a command does first."""

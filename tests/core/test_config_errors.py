@@ -94,8 +94,8 @@ def test_a_key_with_no_near_name_lists_all() -> None:
             None,
         ),
         ("data:\n  ignore: [a, [b]]\n", "mltool.yaml:2: `data.ignore` must be a list, each text, not `[a, [b]]`", None),
-        ("\n\ntrian:\n  lr: 1\n", "mltool.yaml:4: unknown section `trian`", "did you mean `train`?"),
-        ("q: 1\n", "mltool.yaml:1: unknown section `q`", "sections are data, model, task, train"),
+        ("\n\ntrian:\n  lr: 1\n", "mltool.yaml:3: unknown section `trian`", "did you mean `train`?"),
+        ("q: 1\n", "mltool.yaml:1: unknown section `q`", "sections are data, model, task, train, quantize, compile"),
         ("train: 5\n", "mltool.yaml:1: unknown key `train`", "did you mean `train.lr`?"),
         ("train:\n  lr: 1\n  lr: 2\n", "`mltool.yaml:3` gives `train.lr` a second time", "keep one of the two"),
         ("train:\n  lr: 1\ntrain:\n  seed: 2\n", "`mltool.yaml:3` gives `train` a second time", "keep one of the two"),
@@ -138,7 +138,7 @@ def test_a_variable_without_a_section_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLTOOL_LR", "1")
     message, hint = problem()
     assert message == "`MLTOOL_LR` names no section of the config"
-    assert hint == "write MLTOOL_SECTION__KEY; sections are data, model, task, train"
+    assert hint == "write MLTOOL_SECTION__KEY; sections are data, model, task, train, quantize, compile"
 
 
 def test_a_variable_with_a_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,3 +269,33 @@ def test_a_mapping_with_a_reference_keeps_its_text_beside_further_entries(monkey
     assert plan.config.model.args == {"hidden": 12, "depth": 2}
     assert plan.values["model.args"] == {"*": "${oc.env:MLTEST_ARGS}", "depth": 2}
     assert expand(plan.values["model.args"]) == {"hidden": 12, "depth": 2}
+
+
+def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "corn.csv").write_text("a,b\n")
+    (tmp_path / "mltool.yaml").write_text("data:\n  source: corn.csv\n")
+    monkeypatch.chdir(tmp_path / "deep")
+    resolved = resolve(TrainJob, "train")
+    assert resolved.config.data.source == str(tmp_path / "corn.csv")
+    assert resolved.stored["data"]["source"] == "corn.csv"
+    (tmp_path / "deep" / "corn.csv").write_text("a,b\n")
+    assert resolve(TrainJob, "train").config.data.source == "corn.csv", "what stands here is nearer"
+    assert resolve(TrainJob, "train", ["data.source=digits"]).config.data.source == "digits"
+
+
+def test_a_config_under_another_name_is_pointed_out() -> None:
+    Path("mltool.yml").write_text("train:\n  lr: 1\n")
+    with pytest.raises(ConfigError, match=r"mltool\.yml` is not read") as caught:
+        resolve(TrainJob, "train")
+    assert caught.value.hint == "call it `mltool.yaml`"
+
+
+def test_a_data_folder_that_is_a_link_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (project / "data").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(project)
+    stored = resolve(TrainJob, "train", [f"data.source={project}/data"]).stored
+    assert stored["data"]["source"] == "data"

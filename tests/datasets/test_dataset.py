@@ -335,8 +335,22 @@ def test_a_column_that_is_lost_later_is_refused(tmp_path: Path, store: Store) ->
 
 def test_classes_that_have_names_are_not_renamed(tmp_path: Path, store: Store) -> None:
     with pytest.raises(ConfigError, match="here one is called `cat` already"):
-        add(write_table(tmp_path), store, classes=("dog", "cat"))
+        add(write_table(tmp_path), store, classes=("hound", "tom"))
     assert is_empty(store.artifacts)
+
+
+def test_classes_that_have_names_take_the_order_that_is_asked_for(tmp_path: Path, store: Store) -> None:
+    usual, turned = (add(write_table(tmp_path), store, classes=names) for names in (("cat", "dog"), ("dog", "cat")))
+    assert turned.schema.target.classes == ("dog", "cat")
+    assert (1 - usual.split("train").target).tolist() == turned.split("train").target.tolist()
+
+
+@pytest.mark.parametrize(("names", "problem"), [("aba", "two classes `a`"), (("a", " "), "a class without a name")])
+def test_two_classes_of_one_name_are_refused(names: Any, problem: str, store: Store) -> None:
+    named = {"x": np.ones((30, 2), "f4"), "y": np.arange(30) % len(names)}
+    config = DataConfig(source="x.npz", classes=tuple(names))
+    with pytest.raises(ConfigError, match=problem):
+        write_dataset(arrays.understand(named, config), config, store, "x")
 
 
 def test_a_class_without_training_rows_is_noted(store: Store) -> None:

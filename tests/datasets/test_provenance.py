@@ -60,7 +60,8 @@ def test_outside_of_version_control_nothing_is_known(outside: Path) -> None:
     assert provenance(outside / "missing" / "x.csv") == {}
 
 
-def test_a_file_in_a_git_repository_has_its_commit(repository: Path) -> None:
+def test_a_file_in_the_projects_repository_has_its_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
     commit = git(repository, "rev-parse", "HEAD")
     assert re.fullmatch("[0-9a-f]{40}", commit)
     assert provenance(repository / "data" / "x.csv") == {"git_commit": commit, "git_dirty": False}
@@ -112,10 +113,17 @@ def test_a_damaged_dvc_file_is_named_without_a_hash(outside: Path, content: str)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the monitor is a shell script")
-def test_no_program_that_the_repository_names_is_run(repository: Path) -> None:
-    monitor, trace = repository / "monitor", repository / "trace"
-    monitor.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
-    monitor.chmod(0o755)
-    git(repository, "config", "core.fsmonitor", str(monitor))
-    assert provenance(repository / "data" / "x.csv")["git_dirty"] is False
+def test_no_program_that_a_repository_of_somebody_else_names_is_run(repository: Path) -> None:
+    program, trace = repository / "program", repository / "trace"
+    program.write_text(f"#!/bin/sh\ntouch '{trace}'\ncat\n")
+    program.chmod(0o755)
+    (repository / ".gitattributes").write_text("* filter=evil\n")
+    git(repository, "config", "core.fsmonitor", str(program))
+    git(repository, "config", "filter.evil.clean", str(program))
+    data = repository / "data" / "x.csv"
+    data.write_text(TABLE[::-1])  # of equal size, so that only its content tells
+    os.utime(data, (1, 1))
+    assert provenance(data).keys() == {"git_commit"}
     assert not trace.exists()
+    git(repository, "-c", "core.fsmonitor=false", "status")
+    assert trace.exists(), "the trap is real"

@@ -187,7 +187,7 @@ BAD = [
     (npz(numbers=[[1.0]], categories=[[3]]), "a.npz", TABLE, InputError, "codes of `city` must be from 0 to 2"),
     (npz(numbers=[[1.0]], categories=[[-1]]), "a.npz", TABLE, InputError, "codes of `city`"),
     (npz(numbers=[[np.inf]], categories=[[1]]), "a.npz", TABLE, InputError, "infinite"),
-    (npz(numbers=[[1.0], [2]], categories=[[1]]), "a.npz", TABLE, InputError, "one length"),
+    (npz(numbers=[[1.0], [2]], categories=[[1]]), "a.npz", TABLE, InputError, "differ in their number of rows"),
 ]
 
 

@@ -258,3 +258,50 @@ def test_the_file_trained_on_can_be_predicted(folder: Path) -> None:
     assert inputs.num_rows == 12
     for name, array in expected.items():
         np.testing.assert_array_equal(inputs.arrays[name], array)
+
+
+def test_a_column_that_names_the_splits_is_followed(folder: Path) -> None:
+    text = "a,split,y\n" + "".join(
+        f"{i},{('train', 'Train', 'val', 'test')[i % 4]},{'pq'[i // 4 % 2]}\n" for i in range(40)
+    )
+    source = table(folder, text, label="y")
+    assert {name: len(rows) for name, rows in source.splits.items()} == {"train": 20, "validation": 10, "test": 10}
+    assert source.splits["validation"].tolist() == list(range(2, 40, 4))
+    assert list(kinds(source)) == ["a"]
+    assert "the splits are those of the column `split`: test 10, train 20, validation 10" in source.notes
+
+
+@pytest.mark.parametrize("values", [("left", "right"), ("train", "other"), ("val", "test")])
+def test_a_column_split_that_means_something_else_is_a_column(values: tuple[str, str], folder: Path) -> None:
+    text = "a,split,y\n" + "".join(f"{i},{values[i % 2]},{'pq'[i // 2 % 2]}\n" for i in range(40))
+    source = table(folder, text, label="y")
+    assert source.splits == {}
+    assert kinds(source) == {"a": "number", "split": "category"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "likely"),
+    [
+        ('"{i},5"', "its texts look like numbers with decimal commas"),
+        ("{i}.5 %", "its texts look like percentages"),
+        ("2024-01-{i:02d}", "its texts look like dates"),
+        ("id-{i}", "40 different texts in 40 rows"),
+    ],
+)
+def test_texts_that_are_left_out_name_the_likely_cause(cell: str, likely: str, folder: Path) -> None:
+    text = "a,odd,y\n" + "".join(f"{i % 7},{cell.format(i=i)},{'pq'[i % 2]}\n" for i in range(1, 41))
+    notes = table(folder, text, label="y").notes
+    assert [note for note in notes if note.startswith(f"left out `odd`: {likely}")], notes
+
+
+def test_large_identifiers_stay_different_as_categories(folder: Path) -> None:
+    users = [str(2**60 + i // 2) for i in range(40)]
+    text = "user,y\n" + "".join(f"{user},{'pq'[i % 3 % 2]}\n" for i, user in enumerate(users))
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    (folder / "t.csv").write_text(text)
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(folder / "t.csv"), folder / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        source = read(DataConfig(label="y", categories=("user",)), folder / name)
+        assert set(everything(source)[0].columns[0].vocabulary) == set(users)

@@ -65,3 +65,12 @@ def test_metrics_that_are_not_taken_are_one_warning(tmp_path: Path) -> None:
     assert epochs == 3
     assert [level for level, _ in said] == ["warning", "info"]
     assert said[0][1].startswith("Weights & Biases takes no more metrics: ")
+
+
+KILL = "import psutil; [child.kill() for child in psutil.Process().children(recursive=True)]"
+
+
+def test_a_service_that_dies_in_the_middle_costs_no_epoch(tmp_path: Path) -> None:
+    epochs, said = tracked(tmp_path, "offline", KILL)
+    assert epochs == 3
+    assert [text for level, text in said if level == "warning"], "somebody has to hear of it"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mltool.core.errors import ConfigError, UserCodeError
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling.config import ModelConfig
-from mltool.modeling.network import answer_of, evaluating, input_names, make_network, renamed_inputs
+from mltool.modeling.network import answer_of, check_network, evaluating, input_names, make_network, renamed_inputs
 from mltool.modeling.tasks.outputs import outputs_by_name
 
 NETWORKS = """
@@ -165,3 +165,17 @@ def test_evaluation_mode_holds_within_the_block() -> None:
     with evaluating(network):
         assert not any(module.training for module in network.modules())
     assert network.drop.training
+
+
+@pytest.mark.usefixtures("nets")
+def test_a_module_under_an_import_path_is_copied() -> None:
+    first, second = made("nets:ready"), made("nets:ready")
+    with torch.no_grad():
+        next(first.parameters()).add_(1.0)
+    assert not torch.equal(next(first.parameters()), next(second.parameters()))
+
+
+@pytest.mark.usefixtures("nets")
+def test_two_words_for_the_network_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`model\.name=cnn` and `model\.target=nets:make` both say which network"):
+        check_network(ModelConfig(name="cnn", target="nets:make"))

@@ -60,7 +60,7 @@ def samples(outputs: dict[str, np.ndarray] | None = None, labelled: bool = True)
 
 def checked(graph_bytes: bytes, given: Samples | None = None, **limits: float) -> dict[str, Check]:
     runner = OnnxRuntimeRunner(graph_bytes, SIGNATURE, threads=1)
-    return {check.id: check for check in verify(runner, given or samples(), Limits(**limits))}
+    return {check.id: check for check in verify(runner, given or samples(), Limits(**limits), "classification")}
 
 
 def failed(checks: dict[str, Check]) -> set[str]:
@@ -143,7 +143,8 @@ def looked_up(
     answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], target: np.ndarray | None = None, **off: float
 ) -> dict[str, Check]:
     given = Samples({"row": np.arange(len(next(iter(expected.values()))))}, expected, target)
-    return {check.id: check for check in verify(Lookup(answers, **off), given, Limits())}
+    task = "classification" if "probabilities" in expected else "custom"
+    return {check.id: check for check in verify(Lookup(answers, **off), given, Limits(), task)}
 
 
 @pytest.mark.parametrize(("rows", "said"), [(1, "1, 2 and 5"), (3, "1, 2, 3 and 5"), (64, "1, 2, 5 and 64")])
@@ -255,7 +256,7 @@ def regression(shift: float, scale: float = 1.0) -> dict[str, Check]:
     signature = Signature(SIGNATURE.inputs, (TensorSpec("prediction", "float32", ()),))
     runner = OnnxRuntimeRunner(model.SerializeToString(), signature, threads=1)
     given = Samples({"x": X}, {"prediction": X.sum(1)}, X.sum(1))
-    return {check.id: check for check in verify(runner, given, Limits())}
+    return {check.id: check for check in verify(runner, given, Limits(), "regression")}
 
 
 def test_a_regression_is_held_against_its_r2_and_has_no_classes() -> None:
@@ -342,7 +343,7 @@ def test_a_graph_is_verified_in_another_process_without_torch(
         "    trace = pathlib.Path(__file__).parent\n"
         "    atexit.register(lambda: (trace / f'{os.getpid()}.txt').write_text(' '.join(sys.modules)))\n"
     )
-    checks = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    checks = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
     assert [check.id for check in checks] == ["fresh_process", *CHECK_IDS]
     assert {check.status for check in checks} == {CheckStatus.passed}
     (trace,) = seen.glob("*.txt")
@@ -351,13 +352,13 @@ def test_a_graph_is_verified_in_another_process_without_torch(
 
 
 def test_a_wrong_graph_fails_in_the_fresh_process_too(folder: Callable[..., Path]) -> None:
-    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE)
+    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, task="classification")
     assert failed({check.id: check for check in checks}) == {"relative_error", "class_agreement", "task_metric_drop"}
 
 
 def test_limits_reach_the_fresh_process(folder: Callable[..., Path]) -> None:
     loose = Limits(relative_error=10.0, class_agreement=0.0, task_metric_drop=1.0)
-    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, loose)
+    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, loose, task="classification")
     assert not failed({check.id: check for check in checks})
 
 
@@ -382,7 +383,7 @@ def test_a_process_that_crashes_is_a_failed_check(folder: Callable[..., Path], s
     startup(
         "import os, signal, sys\nif 'mltool.runtimes.verify' in sys.orig_argv: os.kill(os.getpid(), signal.SIGSEGV)"
     )
-    first, *rest = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    first, *rest = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
     assert first == Check.failed("fresh_process", "the process ended with -11")
     assert {check.status for check in rest} == {CheckStatus.not_run}
 
@@ -411,5 +412,5 @@ def test_a_file_of_the_project_does_not_take_the_place_of_a_library(
     project.mkdir()
     (project / name).write_text("raise RuntimeError('the project, not the library')\n")
     monkeypatch.chdir(project)
-    checks = verify_in_fresh_process(folder(graph()), SIGNATURE)
+    checks = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
     assert {check.status for check in checks} == {CheckStatus.passed}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import mltool
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store, open_store
 from mltool.core.errors import ArtifactError, ConfigError, DataError
-from mltool.stages.evaluate.stage import dataset_of
+from mltool.runtimes.evaluation import dataset_of
 from mltool.statistics.metrics import classification_metrics
 from mltool.verbs import Model
 
@@ -85,3 +87,42 @@ def test_a_split_without_rows_is_refused() -> None:
     with pytest.raises(DataError, match="has no rows in its split `test`"):
         model.evaluate()
     assert open_store().find("untested", ArtifactKind.model).digest == model.digest
+
+
+def test_a_metric_behind_a_reference_is_found_again(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        "custom.py",
+        """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(64, 64)
+
+            def forward(self, x):
+                return self.layer(x.flatten(1)).view_as(x)
+
+        def near(outputs, target):
+            return 1.0 - abs(outputs - target).mean()
+    """,
+    )
+    torch.save({"x": torch.rand(90, 1, 8, 8)}, "x.pt")
+    monkeypatch.setenv("MLTEST_METRIC", "custom:near")
+    fields = ("data.fields.inputs=x", "data.fields.labels=x", "task.loss=mse", "model.target=custom:Net")
+    model = mltool.train(
+        "data.source=x.pt", *fields, "task.metric=${oc.env:MLTEST_METRIC}", "epochs=1", "batch_size=16"
+    )
+    assert model.evaluate().metrics["metric"] == pytest.approx(model.metrics["metric"], rel=1e-4)
+
+
+def test_a_split_without_rows_says_which_other_to_measure(write: Callable[[str, str], Path]) -> None:
+    write("t.csv", "a,y\n" + "".join(f"{i % 9},{'pq'[i % 2]}\n" for i in range(80)))
+    model = mltool.train("data.source=t.csv", "data.test_fraction=0", "epochs=1", "batch_size=16")
+    with pytest.raises(DataError, match="no rows in its split `test`") as caught:
+        model.evaluate()
+    assert caught.value.hint == "measure another, such as `split=validation`"
+    assert model.evaluate(split="validation").num_samples > 0

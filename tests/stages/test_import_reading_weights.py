@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,30 @@ def test_a_layer_that_the_network_lacks_is_refused_wherever_the_weights_stand(
     )
     with pytest.raises(ConfigError, match=r"1 have no place \(`head\.weight`\)"):
         load_weights(network(), read_weights(tmp_path / "w.pt"), tmp_path / "w.pt")
+
+
+def test_the_weights_of_a_model_of_ours_are_not_taken_without_their_preprocessing(trained: nn.Sequential) -> None:
+    weights = {f"network.{key}": value for key, value in trained.state_dict().items()}
+    load_weights(network(), weights, Path("w.safetensors"))
+    with pytest.raises(ConfigError, match=r"whose preprocessing \(`preprocess\.0\.mean_C`\) would be lost"):
+        load_weights(network(), weights | {"preprocess.0.mean_C": torch.zeros(1)}, Path("w.safetensors"))
+
+
+def test_a_torchscript_archive_is_refused_in_one_line(
+    trained: nn.Sequential, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(trained.eval(), torch.ones(2, 4)), tmp_path / "w.pt")
+    with pytest.raises(DataError, match="is a TorchScript archive, which holds code") as caught:
+        read_weights(tmp_path / "w.pt")
+    assert "state_dict()" in str(caught.value.hint)
+    assert not [w for w in recwarn if "torch.jit" in str(w.message) and "load" in str(w.message)]
+
+
+def test_of_other_dtypes_with_equal_values_the_user_says_which(trained: nn.Sequential) -> None:
+    state = trained.state_dict()
+    half = {f"half.{key}": value.half() if value.is_floating_point() else value for key, value in state.items()}
+    same = {f"same.{key}": value.half().float() if value.is_floating_point() else value for key, value in state.items()}
+    with pytest.raises(ConfigError, match="two sets of weights"):
+        load_weights(network(), half | same, Path("w.pt"))

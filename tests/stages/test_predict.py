@@ -15,6 +15,7 @@ from torch import nn
 
 import mltool
 from mltool.core.errors import ConfigError, DataError, InputError
+from mltool.datasets.schema import schema_of
 
 pytestmark = pytest.mark.xdist_group("corn")
 
@@ -219,3 +220,46 @@ def test_nan_is_refused_where_nothing_fills_it_in() -> None:
     model = mltool.save(nn.Linear(3, 2), torch.rand(8, 3), torch.arange(8) % 2, name="small")
     with pytest.raises(InputError, match="`input` holds NaN in row 2"):
         model.predict(np.array([[0, 0, 0], [0, np.nan, 0]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "why"),
+    [
+        (
+            {"numbers": 3, "categories": 4},
+            r"the inputs differ in their number of rows: \{'numbers': 3, 'categories': 4\}",
+        ),
+        ({"numbers": 3}, "the input `categories` is missing"),
+        ({"numbers": 3, "categories": 3, "more": 3}, "the model has no input `more`"),
+        ({"numbers": np.inf, "categories": 1}, "`numbers` holds an infinite value in row 1"),
+        ({"numbers": 1, "categories": -3}, "the codes of `island` must be from 0 to 3"),
+        ({"numbers": 1, "categories": -99}, "the codes of `island` must be from 0 to 3"),
+    ],
+)
+def test_arrays_are_held_to_what_files_are(arrays: dict[str, float], why: str, penguins: mltool.Model) -> None:
+    shapes = {spec.name: spec.shape for spec in schema_of(penguins).inputs}
+    given = {}
+    for name, rows in arrays.items():
+        dtype = np.int64 if name == "categories" else np.float32
+        given[name] = np.zeros((int(rows) if 0 < rows < 9 else 1, *shapes.get(name, (1,))), dtype)
+        if not 0 < rows < 9:
+            given[name][:] = abs(rows) if rows < -9 else rows
+    with pytest.raises(InputError, match=why):
+        penguins.predict(given)
+
+
+def test_an_empty_record_of_pictures_and_tensors_that_learn_are_no_traceback(
+    photos: mltool.Model, corn_model: mltool.Model, corn: Any
+) -> None:
+    with pytest.raises(InputError, match="the picture in `image` is missing"):
+        photos.predict({})
+    learning = corn.images[:2].clone().requires_grad_()
+    assert corn_model.predict(learning) == corn_model.predict(corn.images[:2])
+
+
+def test_categories_that_training_did_not_show_are_warned_of(penguins: mltool.Model, said: list[str]) -> None:
+    penguins.predict([record(penguins, island="Paris"), record(penguins, island="Rome"), record(penguins)])
+    assert "`island` of the records is `Paris`, `Rome`, which training did not show: treated as unknown" in said
+    said.clear()
+    penguins.predict(record(penguins))
+    assert not [text for text in said if "did not show" in text]

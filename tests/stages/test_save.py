@@ -86,8 +86,9 @@ def test_served_probabilities_are_the_modules_own_for_every_ending(ends_in: str)
     assert model.config["rebuild"]["target"].endswith("test_save:Tail")
     if ends_in == "logits":  # the default, with which the class is built again
         assert np.allclose(served(model, X, backend="torch"), served(model, X), atol=1e-5)
-    with pytest.raises(ArtifactError, match="`tail@1` was made without a dataset"):
-        model.evaluate()
+    evaluation = model.evaluate()
+    assert (evaluation.split, evaluation.num_samples) == ("samples", len(X))
+    assert evaluation.metrics["accuracy"] == pytest.approx(model.metrics["accuracy"])
 
 
 def accuracy(module: Tail) -> float:
@@ -215,7 +216,7 @@ def test_a_name_defaults_to_the_projects(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_module_that_needs_arguments_has_only_its_graph() -> None:
     model = mltool.save(Bias(2.0), X, name="bias")
-    assert model.config["rebuild"] == {}
+    assert model.config["rebuild"] == {"task": "custom"}
     assert model.predict(X[:1])[0]["output"] == pytest.approx((X[0] + 2).tolist())
     with pytest.raises(ArtifactError, match="`bias@1` has no module to build again"):
         model.predict(X[:1], backend="torch")
@@ -243,11 +244,11 @@ def test_a_script_of_ones_own_needs_two_lines(tmp_path: Path) -> None:
             x, y = torch.randn(70, 4), torch.arange(70) % 2
             import mltool
             model = mltool.save(Net(), x, y, name="script")
-            print(model.ref, model.config["rebuild"], model.predict(x[:1])[0]["label"] in "01")
+            print(model.ref, list(model.config["rebuild"]), model.predict(x[:1])[0]["label"] in "01")
     """
     (tmp_path / "train.py").write_text(textwrap.dedent(script))
     run = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["script@1", "{}", "True"]
+    assert run.stdout.split() == ["script@1", "['task']", "True"]
     assert run.stderr == ""
 
 

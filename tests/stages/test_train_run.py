@@ -35,7 +35,8 @@ def store(tmp_path: Path) -> Store:
 def stopped(store: Store) -> Run:
     run = new_run(store, KEY)
     (run.folder / checkpoint.FILE).write_bytes(b"weights")
-    return run
+    with run.held():  # as by the process that stopped
+        return run
 
 
 def model(store: Store) -> Artifact:
@@ -118,7 +119,7 @@ def test_a_run_is_plain_json_that_is_never_half_written(store: Store) -> None:
         "artifact": None,
         "memory": {"bf16": False},
     }
-    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == [".lock", "run.json"]
 
 
 def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
@@ -129,9 +130,17 @@ def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
 
 def test_a_run_that_somebody_is_working_on_is_not_resumed(store: Store) -> None:
     run = stopped(store)
-    with run.held():
-        assert unfinished_run(store, KEY) is None
+    again = unfinished_run(store, KEY)
+    assert again is not None
+    with again.held(), pytest.raises(MltoolError, match=f"another process is training run `{run.id}`"):
+        unfinished_run(store, KEY)
     assert unfinished_run(store, KEY) is not None
+
+
+def test_other_code_of_the_user_is_another_run() -> None:
+    job = TrainJob(train=TrainConfig(epochs=3))
+    keys = [run_key(job, DATA, code) for code in ({}, {"model.target": "a" * 64}, {"model.target": "b" * 64})]
+    assert len(set(keys)) == 3
 
 
 def test_another_value_behind_a_reference_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:

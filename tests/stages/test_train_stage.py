@@ -79,7 +79,7 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(write: Write, s
         """,
     )
     model = mltool.train("model.target=tied:Net", "epochs=2", "name=tied", resume=True)
-    assert "there is no unfinished run with this config; starting a new one" in said
+    assert "there is no unfinished run with this config, data and code; starting a new one" in said
     assert model.ref == "tied@1"
     assert {check.id: check.status for check in model.checks}["relative_error"] == "passed"
 
@@ -98,7 +98,7 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(write: Write, s
 
     said.clear()
     again = mltool.train("model.target=tied:Net", "epochs=2", "name=tied", resume=True)
-    assert said == [f"already complete: `{model.label}`"]
+    assert said[-1] == f"already complete: `{model.label}`"
     assert (again.digest, again.ref, len(models(store))) == (model.digest, "tied@1", 1)
 
 

@@ -81,11 +81,12 @@ class Draft:
         manifest = replace(unnumbered, digest=full_digest, files=files)
         # Written last: a directory without it is an interrupted run, safe to delete.
         write_json(self.folder / MANIFEST, manifest.to_json())
-        path = self._publish(self.folder, manifest)
         ref = None
-        if name is not None and not any_failed(checks):
-            ref = self._refs.add(self.kind, name, manifest.digest, manifest.created_utc)
-        return Artifact(path, Manifest.read(path), ref)
+        with self._refs.locked():  # else `gc` may meet it before it has its name
+            path = self._publish(self.folder, manifest)
+            if name is not None and not any_failed(checks):
+                ref = self._refs.add(self.kind, name, manifest.digest, manifest.created_utc)
+            return Artifact(path, Manifest.read(path), ref)
 
     def _entry(self, file: str, identity: bool) -> FileEntry:
         path = self.folder / file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,11 +18,27 @@ def garbage(store: Store) -> list[Path]:
     """What nothing can use: staging of dead processes, artifacts without a readable manifest, and those without a name
     or a named descendant.
     """
+    if not store.root.is_dir():
+        return []
+    with store.refs.locked():  # nobody is between publishing and naming
+        return _garbage(store)
+
+
+def _garbage(store: Store) -> list[Path]:
     dead = [path for path in store.staging.glob("*") if path.is_dir() and not _is_locked(Path(f"{path}.lock"))]
     # A process that was killed at the very end leaves its lock without the folder.
     alone = (lock for lock in store.staging.glob("*.lock") if not lock.with_suffix("").exists())
     dead += [lock for lock in alone if not _is_locked(lock)]
-    manifests = {manifest.digest: (path, manifest) for path, manifest in store.manifests()}
+    manifests: dict[str, tuple[Path, Manifest]] = {}
+    unreadable: list[Path] = []
+    for path in store.artifacts.glob("*"):
+        try:
+            manifest = Manifest.read(path)
+            manifests[manifest.digest] = (path, manifest)
+        except LaterVersionError:
+            continue
+        except ArtifactError:
+            unreadable += [path] if path.is_dir() else []
     kept: set[str] = set()
     queue = [version.digest for kind in ArtifactKind for _, version in store.refs.all(kind)]
     while queue:
@@ -35,28 +52,20 @@ def garbage(store: Store) -> list[Path]:
         if full not in kept
         and not (manifest.kind is ArtifactKind.attestation and manifest.config.get("subject") in kept)
     ]
-    readable = {path for path, _ in manifests.values()}
-    unreadable = [
-        p for p in store.artifacts.glob("*") if p.is_dir() and p not in readable and not _is_of_later_version(p)
-    ]
     return dead + sorted([*unnamed, *unreadable])
 
 
-def _is_of_later_version(path: Path) -> bool:
-    try:
-        Manifest.read(path)
-    except LaterVersionError:
-        return True
-    except ArtifactError:
-        return False
-    return False
-
-
-def collect(garbage: Iterable[Path]) -> int:
-    """Delete what `garbage` listed, and return the bytes won."""
-    num_bytes = 0
-    for path in garbage:
-        num_bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+def collect(store: Store, chosen: Iterable[Path]) -> int:
+    """Delete what `garbage` listed and is garbage still, and return the bytes won."""
+    num_bytes, doomed = 0, []
+    with store.refs.locked():
+        still = set(_garbage(store))
+        for path in (path for path in chosen if path in still):
+            num_bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            # At once, so that nobody loads half of it; what was in staging stays there.
+            gone = path if path.parent == store.staging else store.staging / f"removed-{uuid.uuid4().hex}"
+            doomed.append(path.rename(gone))
+    for path in doomed:
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -16,7 +16,9 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.writing import write_json
 from mltool.core.errors import ArtifactError, ConfigError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever ending it has."""
 LATEST = "latest"
 """The newest artifact of a kind, whatever its name; no name of its own."""
 _LOCK_TIMEOUT_S = 60
@@ -38,9 +40,10 @@ def check_name(name: str) -> str:
     """
     if name == LATEST:
         raise ConfigError(f"`{name}` cannot be a name", hint="it means the newest artifact; choose another")
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or _DEVICE.fullmatch(name):
         raise ConfigError(
-            f"`{name}` cannot be a name", hint="use letters, digits, `.`, `_` and `-`, and start with a letter or digit"
+            f"`{name}` cannot be a name",
+            hint="use letters, digits, `.`, `_` and `-`, and begin and end with a letter or digit",
         )
     return name
 
@@ -99,9 +102,12 @@ class References:
         """
         check_name(name)
         path = self._path(kind, name)
+        for other in self.stems(kind):
+            if other.casefold() == name.casefold() and other != name:
+                raise ConfigError(f"`{name}` and `{other}` are one file on some disks", hint=f"write it as `{other}`")
         with explained_disk_errors(self.folder.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with self.locked():
             last, versions = self._read(kind, name)
             for version in versions:
                 if version.digest == digest:  # made once more: it is the latest again
@@ -118,7 +124,7 @@ class References:
             ArtifactError: Another process holds the names for more than a minute.
         """
         removed = []
-        with self._locked():
+        with self.locked():
             for name in self.names(kind):
                 last, versions = self._read(kind, name)
                 kept = [version for version in versions if version.digest != digest]
@@ -128,12 +134,15 @@ class References:
         return removed
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from naming, or deleting what has no name, until the block ends.
+
+        Raises:
+            ArtifactError: Another process holds the names for more than a minute.
+        """
+        lock = FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S, is_singleton=True)  # may be held already
         try:
-            with (
-                explained_disk_errors(self.folder.parent),
-                FileLock(str(self.folder / ".lock"), timeout=_LOCK_TIMEOUT_S),
-            ):
+            with explained_disk_errors(self.folder.parent), lock:
                 yield
         except Timeout:
             raise ArtifactError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,14 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
                 Path(f"{folder}.lock").unlink(missing_ok=True)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the store's own volume for what is tried and thrown away."""
+        with explained_disk_errors(self.root):
+            self._prepare()
+            with tempfile.TemporaryDirectory(dir=self.staging, prefix="scratch-") as folder:
+                yield Path(folder)
 
     def _prepare(self) -> None:
         for folder in (self.artifacts, self.staging, self.refs.folder):
@@ -142,7 +151,10 @@ class Store:
         found = f"{name}@{wanted[-1].version}"
         folder = self._folder(wanted[-1].digest)
         if not folder.is_dir():
-            raise ArtifactError(f"`{found}` has a name, but its files are not in this store")
+            raise ArtifactError(
+                f"`{found}` has a name, but its files are not in this store",
+                hint=f"`mltool {'data' if kind is ArtifactKind.dataset else 'models'} rm {found}` takes the name away",
+            )
         return found, folder
 
     def _by_digest(self, prefix: str, kind: ArtifactKind) -> Path:
@@ -170,8 +182,8 @@ class Store:
 
     def name_of(self, artifact: Artifact) -> str | None:
         """The newest reference to an artifact, or None."""
-        fitting = [ref for ref, version in self.refs.all(artifact.kind) if version.digest == artifact.digest]
-        return fitting[-1] if fitting else None
+        fitting = [(v.created_utc, ref) for ref, v in self.refs.all(artifact.kind) if v.digest == artifact.digest]
+        return max(fitting, key=lambda found: found[0])[1] if fitting else None
 
     def manifests(self, kind: ArtifactKind | None = None) -> list[tuple[Path, Manifest]]:
         """Every readable manifest, oldest first; a damaged one is left out, `find` says what is wrong."""
@@ -220,6 +232,11 @@ class Store:
             if manifest.config.get("subject") == subject.digest
         )
         return [Artifact.open(path) for path in fitting]
+
+    def forget(self, ref: str, kind: ArtifactKind) -> list[str]:
+        """Take the names from an artifact whose files are not in this store, and return them; none if it is here."""
+        lost = [v.digest for known, v in self.refs.all(kind) if known == ref and not self._folder(v.digest).is_dir()]
+        return [name for full in lost for name in self.refs.remove(kind, full)]
 
     def remove(self, artifact: Artifact) -> list[str]:
         """Delete an artifact of this store and its names, and return the names.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mltool.cli import errors, output
-from mltool.cli.commands import data, evaluate, import_, models, predict, train
+from mltool.cli.commands import compile_, data, evaluate, import_, models, predict, quantize, train
 from mltool.cli.help import Command, Group, examples
 from mltool.cli.progress import Talk
 from mltool.core.events import subscribed
@@ -28,11 +28,14 @@ _add(app, "import", import_.import_, import_.EXAMPLES, "start")
 _add(app, "train", train.train, train.EXAMPLES, "train")
 _add(app, "evaluate", evaluate.evaluate, evaluate.EXAMPLES, "train")
 _add(app, "predict", predict.predict, predict.EXAMPLES, "train")
+_add(app, "quantize", quantize.quantize, quantize.EXAMPLES, "optimise")
+_add(app, "compile", compile_.compile_, compile_.EXAMPLES, "optimise")
 
 data_app = _group("Decode data once, and look at it.")
 _add(data_app, "add", data.add, data.ADD_EXAMPLES)
 _add(data_app, "show", data.show, data.SHOW_EXAMPLES)
 _add(data_app, "list", data.list_, data.LIST_EXAMPLES)
+_add(data_app, "rm", data.rm, data.RM_EXAMPLES)
 app.add_typer(data_app, name="data", rich_help_panel="data", epilog=examples("mltool data add source=iris.csv"))
 
 models_app = _group("Look at models, and tidy up.")
@@ -75,5 +78,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    errors.watch_interrupts()
     code = run(sys.argv[1:])
     sys.exit(code if errors.close_stdout() else 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import typer
 
@@ -18,6 +20,19 @@ from mltool.core.errors import CheckError, ConfigError, MltoolError
 INTERRUPTED = 130
 # The root of what Typer raises for a wrong command line. It has no public name; `BadParameter`, its child, has.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+_interrupts: list[int] = []
+
+
+def watch_interrupts() -> None:
+    """Remember a Ctrl-C: met while a library of C code loads, it comes out as that library's own error."""
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        _interrupts.append(signum)
+        signal.default_int_handler(signum, frame)
+
+    signal.signal(signal.SIGINT, remember)
 
 
 def guarded(call: Callable[[], object], arguments: Sequence[str]) -> int:
@@ -41,6 +56,8 @@ def _guarded(call: Callable[[], object], arguments: Sequence[str]) -> int:
     except _UsageError as error:
         return _end(_usage(error), ConfigError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001  # whatever is left is our bug: one line, and how to see more
+        if _interrupts:
+            return _interrupted(arguments)
         first = str(error).partition("\n")[0]
         what = f"{type(error).__name__}: {first}" if first else type(error).__name__
         bug = MltoolError(

@@ -23,7 +23,9 @@ def _quiet(value: bool) -> bool:
 
 
 JsonOpt = Annotated[bool, typer.Option("--json", callback=_json, help="Print one JSON object.")]
-QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print only the path, and no progress.")]
+QuietOpt = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print only what a script needs, such as the path.")
+]
 PrintConfigOpt = Annotated[
     bool, typer.Option("--print-config", help="Print all keys with their values and where each comes from, and stop.")
 ]

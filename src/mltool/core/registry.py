@@ -31,10 +31,12 @@ class Family(Generic[ChoiceT]):
         self.what, self.package, self.attribute = what, package, attribute
 
     def names(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.built_in(), *(point.name for point in entry_points(group=self.package))}))
+
+    def built_in(self) -> tuple[str, ...]:
         spec = importlib.util.find_spec(self.package)
         folders = list(spec.submodule_search_locations or ()) if spec else []
-        own = {module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")}
-        return tuple(sorted(own | {point.name for point in entry_points(group=self.package)}))
+        return tuple(sorted(m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_")))
 
     def load(self, name: str) -> ChoiceT:
         """Import one choice.

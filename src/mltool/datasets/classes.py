@@ -12,6 +12,19 @@ from mltool.datasets.schema import Schema
 from mltool.datasets.source import Rows, Source
 
 
+def check_distinct(names: Sequence[str], key: str) -> None:
+    """Refuse two classes of one name, or one without: their probabilities could not be told apart.
+
+    Raises:
+        ConfigError: Names it, and the key or argument that gave it.
+    """
+    for name in names:
+        if not name.strip():
+            raise ConfigError(f"`{key}` holds a class without a name", hint="name each of them")
+        if list(names).count(name) > 1:
+            raise ConfigError(f"`{key}` names two classes `{name}`", hint="give each a name of its own")
+
+
 def class_names(labels: Iterable[Any]) -> tuple[str, ...]:
     """The names of classes by their labels, in order and each once: 3, 3.0 and `3` are one class."""
     return tuple(dict.fromkeys(class_name(label) for label in labels))
@@ -21,11 +34,15 @@ def class_name(label: Any) -> str:
     return category_text(label) or ""
 
 
-def every_code(classes: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:
-    """All codes from 0 on, where the user names more classes than the data happens to show.
+def in_wanted_order(classes: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:
+    """The classes in the order of a network's outputs, as far as `data.classes` says it.
 
-    A network that knows ten classes may be imported with data that lacks the ninth.
+    Where the data names its classes, `names` may bring them into another order. Where it counts them, all codes from
+    0 on, if the user names more classes than the data happens to show: a network that knows ten classes may be
+    imported with data that lacks the ninth.
     """
+    if set(classes) <= set(names) and not all(name.isdecimal() for name in classes):
+        return tuple(names)
     is_counted = all(name.isdecimal() for name in classes)
     if not is_counted or len(names) <= len(classes) or max(map(int, classes)) >= len(names):
         return classes
@@ -40,13 +57,16 @@ def with_names(schema: Schema, names: tuple[str, ...]) -> Schema:
     """
     if not names:
         return schema
+    check_distinct(names, "data.classes")
+    if names == schema.target.classes:
+        return schema
     own = next((name for name in schema.target.classes if not name.removeprefix("-").isdecimal()), None)
     if own is not None:
         raise ConfigError(
             f"`data.classes` names classes that the data only counts, but here one is called `{own}` already",
-            hint="leave `data.classes` out, or rename the classes in the data",
+            hint=f"write the names of the data, {', '.join(sorted(schema.target.classes)[:12])}, in the order you want",
         )
-    if set(names) & set(schema.target.classes) and names != schema.target.classes:
+    if set(names) & set(schema.target.classes):
         raise ConfigError(
             f"`data.classes={','.join(names)}` would call a class by the name that another has in the data",
             hint=f"new names are given in the order {', '.join(schema.target.classes[:12])}",

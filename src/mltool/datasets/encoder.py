@@ -44,8 +44,13 @@ class Encoder:
     one trained on can be predicted.
     """
 
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+    def __init__(self, schema: Schema, on_unseen: Callable[[str, str], None] | None = None) -> None:
+        """Prepare the vocabularies.
+
+        Args:
+            on_unseen: Called with the field and the value of a category that the training split did not show.
+        """
+        self.schema, self._on_unseen = schema, on_unseen
         self._numbers = [column.name for column in schema.columns_of("number")]
         self._categories = {
             column.name: _lookup(column.vocabulary, first_code=UNKNOWN_CATEGORY + 1)
@@ -79,7 +84,7 @@ class Encoder:
             arrays["numbers"] = np.array(numbers_NF, np.float32).reshape(len(records), len(self._numbers))
         if self._categories:
             codes_NK = [
-                [_code(record.get(name), lookup, index, name) for name, lookup in self._categories.items()]
+                [self._category(record.get(name), lookup, index, name) for name, lookup in self._categories.items()]
                 for index, record in enumerate(records)
             ]
             arrays["categories"] = np.array(codes_NK, np.int64).reshape(len(records), len(self._categories))
@@ -115,7 +120,11 @@ class Encoder:
         if self._categories:
             arrays["categories"] = np.empty((num_rows, len(self._categories)), np.int64)
             for k, (name, lookup) in enumerate(self._categories.items()):
-                arrays["categories"][:, k] = _code_column(columns.get(name, absent), lookup, name)
+                arrays["categories"][:, k] = _each_distinct(
+                    columns.get(name, absent),
+                    lambda value, index: self._category(value, lookup, index, name),  # noqa: B023 - called at once
+                    np.int64,
+                )
         for name in self._pictures:
             arrays["image"] = self._stack_pictures(columns.get(name, absent), name)
         for spec in self._tensors:
@@ -143,7 +152,9 @@ class Encoder:
             if missing.size:
                 raise RecordError(int(missing[0]), f"the target `{target.name}` is missing")
             return numbers_N.astype(np.float32)
-        codes_N = _code_column(column, self._classes, target.name, unknown=-1)
+        codes_N = _each_distinct(
+            column, lambda value, index: _code(value, self._classes, index, target.name, unknown=-1), np.int64
+        )
         unknown = np.flatnonzero(codes_N < 0)
         if unknown.size:
             value = column[unknown[0]]
@@ -181,6 +192,12 @@ class Encoder:
             return [{"prediction": value} for value in prediction.tolist()]
         lists = {name: array.tolist() for name, array in outputs.items()}
         return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+    def _category(self, value: Any, lookup: Mapping[str, int], index: int, name: str) -> int:
+        code = _code(value, lookup, index, name)
+        if code == UNKNOWN_CATEGORY and self._on_unseen is not None and (text := category_text(value)) is not None:
+            self._on_unseen(name, text)
+        return code
 
     def _stack_pictures(self, values: Sequence[Any] | Array, name: str) -> Array:
         image = self.schema.image
@@ -220,18 +237,49 @@ def check_array(array: Array, spec: TensorSpec) -> Array:
         raise InputError(f"`{spec.name}` {error}") from error
 
 
-def check_nothing_missing(schema: Schema, arrays: Mapping[str, Array]) -> None:
-    """Refuse NaN where nothing fills it in: everywhere but in number columns.
+def checked_arrays(arrays: Mapping[str, Array], schema: Schema) -> dict[str, Array]:
+    """Whole arrays by input name as the inputs of a model, whoever made them.
+
+    Raises:
+        InputError: A name, a shape, a dtype or the number of rows differs; a code is of no category; or a value is
+            infinite, or NaN where nothing fills it in.
+    """
+    specs = {spec.name: spec for spec in schema.inputs}
+    for name in arrays:
+        if name not in specs:
+            raise InputError(f"the model has no input `{name}`", hint=did_you_mean(name, specs, "inputs"))
+    for name in specs:
+        if name not in arrays:
+            raise InputError(f"the input `{name}` is missing", hint=f"the inputs are {', '.join(specs)}")
+    checked = {name: check_array(arrays[name], spec) for name, spec in specs.items()}
+    lengths = {name: len(array) for name, array in checked.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the inputs differ in their number of rows: {lengths}")
+    if not all(lengths.values()):
+        return checked
+    check_finite(checked, schema)
+    for k, column in enumerate(schema.columns_of("category")):
+        codes_N = checked["categories"][:, k]
+        if codes_N.min() < UNKNOWN_CATEGORY or codes_N.max() > len(column.vocabulary):
+            raise InputError(f"the codes of `{column.name}` must be from 0 to {len(column.vocabulary)}")
+    return checked
+
+
+def check_finite(arrays: Mapping[str, Array], schema: Schema) -> None:
+    """Refuse infinite values, and NaN where nothing fills it in: everywhere but in number columns.
 
     Raises:
         InputError: Names the input and the first such row, counted from 1.
     """
     filled = {"numbers"} if schema.columns_of("number") else set()
     for name, array in arrays.items():
-        if name not in filled and array.dtype.kind == "f" and array.size:
-            rows = np.flatnonzero(np.isnan(array).reshape(len(array), -1).any(axis=1))
-            if len(rows):
-                raise InputError(f"`{name}` holds NaN in row {rows[0] + 1}, which the model cannot answer for")
+        if array.dtype.kind != "f" or not array.size:
+            continue
+        bad = np.isinf(array) if name in filled else ~np.isfinite(array)
+        rows = np.flatnonzero(bad.reshape(len(array), -1).any(axis=1))
+        if len(rows):
+            value = "an infinite value" if np.isinf(array[rows[0]]).any() else "NaN"
+            raise InputError(f"`{name}` holds {value} in row {rows[0] + 1}, which the model cannot answer for")
 
 
 def _cast(array: Array, dtype_name: str) -> Array:
@@ -296,10 +344,6 @@ def _fast_numbers(column: Array) -> Array | None:
         return np.array(values, object).astype(np.float64)
     except (ValueError, OverflowError):
         return None
-
-
-def _code_column(column: Array, lookup: Mapping[str, int], name: str, unknown: int = UNKNOWN_CATEGORY) -> Array:
-    return _each_distinct(column, lambda value, index: _code(value, lookup, index, name, unknown), np.int64)
 
 
 def _each_distinct(column: Array, convert: Callable[[Any, int], float], dtype: npt.DTypeLike) -> Array:

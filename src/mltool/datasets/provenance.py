@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from mltool.core.config.settings import find_project
+
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
-"""Git that runs no program which the settings of a repository name: the data may come from anywhere."""
+"""Git that runs no hook and no monitor which the settings of a repository name: the data may come from anywhere."""
 
 
 def provenance(source: Path) -> dict[str, Any]:
@@ -28,9 +30,12 @@ def _git(source: Path) -> dict[str, Any]:
             return None
         return answer.stdout.strip() if answer.returncode == 0 else None
 
-    commit = ask("rev-parse", "HEAD")
-    if commit is None:
+    commit, top = ask("rev-parse", "HEAD"), ask("rev-parse", "--show-toplevel")
+    if commit is None or top is None:
         return {}
+    # `status` runs the filters that a repository names, so it is asked of the user's own alone.
+    if not find_project().is_relative_to(Path(top).resolve()):
+        return {"git_commit": commit}
     return {"git_commit": commit, "git_dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
 
 

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from mltool.core import events
 from mltool.core.errors import DataError, InputError
-from mltool.datasets.cells import did_you_mean, json_lines, sniff_delimiter
-from mltool.datasets.encoder import Encoder, RecordError, check_array
+from mltool.datasets.cells import did_you_mean, json_lines, shorten, sniff_delimiter
+from mltool.datasets.encoder import Encoder, RecordError, checked_arrays
 from mltool.datasets.npz import opened_npz
 from mltool.datasets.reading import content_of
-from mltool.datasets.schema import UNKNOWN_CATEGORY, Schema
+from mltool.datasets.schema import Schema
 
 Array = npt.NDArray[Any]
 
@@ -139,11 +139,37 @@ def _read_json_lines(data: bytes, name: str, schema: Schema) -> Inputs:
     return _encode_records(records, places, name, schema)
 
 
+def encode_objects(records: Sequence[Any], schema: Schema, name: str = "the records") -> dict[str, Array]:
+    """The arrays of records, with a word on what they lack and on categories that training did not show.
+
+    Raises:
+        InputError: A record does not fit `schema`.
+    """
+    unseen = _Unseen()
+    arrays = Encoder(schema, unseen).encode(records)
+    _warn_of_absent({field for record in records for field in record}, name, schema)
+    unseen.warn(name)
+    return arrays
+
+
+class _Unseen:
+    """The categories that the training split did not show, by field."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, None]] = {}
+
+    def __call__(self, field: str, value: str) -> None:
+        self._found.setdefault(field, {})[value] = None
+
+    def warn(self, name: str) -> None:
+        for field, values in self._found.items():
+            shown = ", ".join(f"`{shorten(value)}`" for value in list(values)[:5]) + (", …" if len(values) > 5 else "")
+            events.warning(f"`{field}` of {name} is {shown}, which training did not show: treated as unknown")
+
+
 def _encode_records(records: list[Any], places: Sequence[str], name: str, schema: Schema) -> Inputs:
     _check_rows(len(records), name)
-    arrays = _located(lambda: Encoder(schema).encode(records), places, name)
-    _warn_of_absent({field for record in records for field in record}, name, schema)
-    return Inputs(arrays, len(records))
+    return Inputs(_located(lambda: encode_objects(records, schema, name), places, name), len(records))
 
 
 def _read_csv(data: bytes, name: str, schema: Schema, delimiter: str = "") -> Inputs:
@@ -179,8 +205,10 @@ def _read_csv(data: bytes, name: str, schema: Schema, delimiter: str = "") -> In
             columns[column_name] = np.array(values, object)
     if not columns:
         raise DataError(f"{name} has no header with the names of its columns")
-    arrays = _located(lambda: Encoder(schema).encode_columns(columns), places, name)
+    unseen = _Unseen()
+    arrays = _located(lambda: Encoder(schema, unseen).encode_columns(columns), places, name)
     _warn_of_absent(set(columns), name, schema)
+    unseen.warn(name)
     return Inputs(arrays, len(rows))
 
 
@@ -223,23 +251,14 @@ def _check_names(found: Sequence[str], wanted: Sequence[str], name: str) -> None
 
 def _check_arrays(found: Mapping[str, Array], name: str, schema: Schema) -> Inputs:
     is_one = all(found[spec.name].shape == spec.shape for spec in schema.inputs)
-    arrays = {}
-    for spec in schema.inputs:
-        try:
-            arrays[spec.name] = check_array(found[spec.name][np.newaxis] if is_one else found[spec.name], spec)
-        except InputError as error:
-            raise InputError(f"{name}: {error.message}", hint=error.hint) from error
-    lengths = {len(array) for array in arrays.values()}
-    if len(lengths) > 1:
-        raise InputError(f"the arrays of {name} hold {sorted(lengths)} rows, but one length is needed")
-    _check_rows(min(lengths), name)
-    for k, column in enumerate(schema.columns_of("category")):
-        codes = arrays["categories"][:, k]
-        if codes.min() < UNKNOWN_CATEGORY or codes.max() > len(column.vocabulary):
-            raise InputError(f"{name}: the codes of `{column.name}` must be from 0 to {len(column.vocabulary)}")
-    if schema.columns_of("number") and np.isinf(arrays["numbers"]).any():
-        raise InputError(f"{name}: `numbers` holds infinite values")
-    return Inputs(arrays, min(lengths))
+    whole = {key: array[np.newaxis] if is_one else array for key, array in found.items()}
+    try:
+        arrays = checked_arrays(whole, schema)
+    except InputError as error:
+        raise InputError(f"{name}: {error.message}", hint=error.hint) from error
+    num_rows = len(next(iter(arrays.values())))
+    _check_rows(num_rows, name)
+    return Inputs(arrays, num_rows)
 
 
 def _check_rows(num_rows: int, name: str) -> None:

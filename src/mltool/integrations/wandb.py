@@ -97,24 +97,32 @@ def tracking(
 
     def log(metrics: dict[str, Any]) -> None:
         nonlocal is_logged
+        if not is_logged:
+            return
         try:
             run.log(metrics, step=metrics["epoch"])
-        except wandb.Error as error:
-            if is_logged:
-                events.warning(f"Weights & Biases takes no more metrics: {_first_line(error)}")
+        except Exception as error:  # noqa: BLE001  # its service may have died: no reason to lose a training
+            events.warning(f"Weights & Biases takes no more metrics: {_first_line(error)}")
             is_logged = False
 
     try:
         yield log
     finally:
         # finish() uploads what is left and may wait for the network; the run is safe on disk by now.
-        finishing = threading.Thread(target=run.finish, daemon=True)
+        finishing = threading.Thread(target=_finish, args=(run,), daemon=True)
         finishing.start()
         finishing.join(_FINISH_TIMEOUT_S)
         if decided == "offline":
             events.info(f"Weights & Biases ran offline; upload with `wandb sync {Path(run.dir).parent}`")
         elif finishing.is_alive():
             events.warning(f"Weights & Biases is still uploading; `wandb sync {Path(run.dir).parent}` completes it")
+
+
+def _finish(run: Any) -> None:
+    try:
+        run.finish()
+    except Exception as error:  # noqa: BLE001  # as above
+        events.warning(f"Weights & Biases was not closed: {_first_line(error)}; the run is on disk")
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,11 @@ def check_network(config: ModelConfig) -> None:
         ConfigError: The import path, or an argument of the class, is wrong.
         UserCodeError: The user's module raises while it is imported.
     """
+    if config.target is not None and config.name != "auto":
+        raise ConfigError(
+            f"`model.name={config.name}` and `model.target={config.target}` both say which network",
+            hint="leave one of them out",
+        )
     if config.target is not None:
         made_by = import_object(config.target, "model.target")
         if not isinstance(made_by, nn.Module):
@@ -36,7 +42,7 @@ def check_network(config: ModelConfig) -> None:
 
 
 def make_network(config: ModelConfig, schema: Schema, seed: int) -> nn.Module:
-    """Build the network with weights drawn from `seed`.
+    """Build the network with weights drawn from `seed`; a module that stands under the path brings its own.
 
     Raises:
         ConfigError: The name, the import path or an argument is wrong.
@@ -75,7 +81,8 @@ def num_outputs(schema: Schema) -> int:
 def _called(made_by: Any, path: str, arguments: dict[str, Any]) -> nn.Module:
     """Call the user's class or function, or take the module that stands under the path."""
     if isinstance(made_by, nn.Module):
-        return made_by
+        # A copy: what is imported stays as it is, however often it is trained from.
+        return copy.deepcopy(made_by)
     _check_arguments(made_by, path, arguments)
     with user_code(f"`{path}`"):
         module = made_by(**arguments)

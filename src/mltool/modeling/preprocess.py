@@ -75,6 +75,19 @@ def fit(schema: Schema, train: Columns) -> list[nn.Module]:
     return modules
 
 
+def input_words(schema: Schema) -> str:
+    """What a network gets for each input of the data, in words."""
+    words = {
+        "image": "pixels scaled to mean 0 and deviation 1 in each channel",
+        "numbers": "numbers scaled to mean 0 and deviation 1, gaps filled with the median",
+        "categories": "categories as codes from 0, which is unknown",
+    }
+    is_raw = all(column.kind == "tensor" for column in schema.columns)
+    if is_raw:
+        return "the tensors as they are"
+    return " and ".join(words.get(spec.name, f"`{spec.name}` as it is") for spec in schema.inputs)
+
+
 def unfitted(schema: Schema) -> list[nn.Module]:
     """What weights that were trained elsewhere get: pixels scaled to 0..1, everything else as it is."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,23 +23,32 @@ _REFUSAL = re.compile(r"WeightsUnpickler error: (.*)")
 """What torch says between its advice to load the file all the same."""
 
 
-def load_torch_file(path: Path) -> Any:
+def load_torch_file(
+    path: Path, hint: str = "write tensors only, such as `torch.save(model.state_dict(), path)`"
+) -> Any:
     """Load a `.pt` file with `weights_only=True`.
+
+    Args:
+        hint: How to write such a file.
 
     Raises:
         DataError: The file is missing, damaged, or needs code to be executed.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of archives that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damage shows as errors of every kind: AssertionError, struct.error, IndexError
         needed = _GLOBAL.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if needed:
             raise DataError(
                 f"`{path}` needs code to be executed while it is read (`{needed[1]}`), so it is refused",
-                hint="write tensors only, such as `torch.save(model.state_dict(), path)`",
+                hint=hint,
             ) from error
+        if "TorchScript" in str(error):
+            raise DataError(f"`{path}` is a TorchScript archive, which holds code", hint=hint) from error
         refusal = _REFUSAL.search(str(error))
-        why = refusal[1].strip() if refusal else (str(error).splitlines() or [repr(error)])[0]
+        why = refusal[1].strip() if refusal else f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         raise DataError(f"`{path}` is not a file that torch can read: {why}") from error
 
 

@@ -89,3 +89,8 @@ def shorten(text: object, width: int) -> str:
 def moment(created_utc: str) -> str:
     """An ISO 8601 time in UTC as people write it."""
     return f"{created_utc[:16].replace('T', ' ')} UTC" if created_utc else ""
+
+
+def prose(text: object) -> Html:
+    """A sentence for people: what stands in backticks is set as code."""
+    return Html(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))

@@ -180,7 +180,7 @@ def _training(history: Sequence[Mapping[str, Any]]) -> Html:
             "epoch",
             label,
             mark,
-            mark_label="lowest loss",
+            mark_label="kept",
             log=False if group == ["lr"] else None,  # it falls to 0, which no logarithm shows
         )
         for group, label in charts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from mltool.reports.markup import NOTHING, Html, escape, join, number, percent
+from mltool.reports.markup import NOTHING, Html, escape, join, number, percent, prose
 from mltool.reports.style import STYLE
 
 # Even if a label slipped through unescaped, the page could run nothing and fetch nothing.
@@ -169,7 +169,7 @@ def details(summary: str, body: Html) -> Html:
 
 
 def bullets(lines: Iterable[object]) -> Html:
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    items = "".join(f"<li>{prose(line)}</li>" for line in lines)
     return Html(f'<ul class="plain">{items}</ul>') if items else Html("")
 
 

@@ -152,7 +152,7 @@ def scatter_plot(prediction_N: ArrayLike, target_N: ArrayLike, *, label: str = "
         notes = [f"{number(drawn.size + worst.size)} of {number(prediction.size)} samples; circles: largest errors"]
     if not usable.all():
         notes.append(f"{number(int((~usable).sum()))} are not finite and not drawn")
-    return figure(WIDTH - 50, y.start + 44, title, [*body, *circles], note="; ".join(notes))
+    return figure(WIDTH - 30, y.start + 44, title, [*body, *circles], note="; ".join(notes))
 
 
 def _circle(x: float, y: float, prediction: float, target: float) -> Html:

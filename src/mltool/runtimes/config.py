@@ -7,3 +7,6 @@ from typing import Any
 from mltool.core.registry import Family
 
 backends: Family[Any] = Family("backend", "mltool.runtimes.backends", "load")
+schemes: Family[Any] = Family("quantization scheme", "mltool.runtimes.schemes", "scheme")
+compilers: Family[Any] = Family("backend", "mltool.runtimes.backends", "candidates")
+"""The runtimes that a model can be compiled for: each module says what may be tried on this host."""

@@ -1,4 +1,4 @@
-"""The metrics that a graph's outputs have against the targets, by the names of the outputs."""
+"""The metrics that a graph's outputs have against the targets, by task."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mltool.artifacts.artifact import Artifact
 from mltool.statistics.intervals import metric_intervals
 from mltool.statistics.metrics import MAIN_METRIC, classification_metrics, regression_metrics
 
@@ -15,15 +16,19 @@ from mltool.statistics.metrics import MAIN_METRIC, classification_metrics, regre
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 _MEASURES: Mapping[str, tuple[str, Callable[..., dict[str, float]]]] = {
-    "probabilities": ("classification", classification_metrics),
-    "prediction": ("regression", regression_metrics),
+    "classification": ("probabilities", classification_metrics),
+    "regression": ("prediction", regression_metrics),
 }
-_AXES = {"probabilities": 2, "prediction": 1}
+"""The output that is measured, and how; a custom task has only the metric of its user."""
 
 
-def has_metrics(outputs: Outputs, target_N: npt.NDArray[Any]) -> bool:
-    """Whether the outputs are those of a task with metrics of its own; those of a custom task may only be called so."""
-    return target_N.ndim == 1 and any(name in outputs and outputs[name].ndim == _AXES[name] for name in _MEASURES)
+def task_of(model: Artifact) -> str:
+    """`classification`, `regression` or `custom`: outputs of a custom task may have the names of the others'."""
+    return str(model.config.get("rebuild", {}).get("task", "custom"))
+
+
+def has_metrics(task: str) -> bool:
+    return task in _MEASURES
 
 
 def is_finite(outputs: Outputs) -> bool:
@@ -31,28 +36,24 @@ def is_finite(outputs: Outputs) -> bool:
     return all(bool(np.isfinite(array).all()) for array in outputs.values())
 
 
-def main_metric(outputs: Outputs) -> str:
-    """The metric that decides for these outputs; `has_metrics` must hold."""
-    return MAIN_METRIC[_measure(outputs)[1]]
+def main_metric(task: str) -> str:
+    """The metric that decides; `has_metrics` must hold."""
+    return MAIN_METRIC[task]
 
 
-def metrics_of(outputs: Outputs, target_N: npt.NDArray[Any]) -> dict[str, float]:
-    """Every metric of the task that the outputs belong to; none for a custom task."""
-    if not has_metrics(outputs, target_N):
+def metrics_of(task: str, outputs: Outputs, target_N: npt.NDArray[Any]) -> dict[str, float]:
+    """Every metric of the task; none for a custom one."""
+    if task not in _MEASURES:
         return {}
-    name, _, measure = _measure(outputs)
+    name, measure = _MEASURES[task]
     return measure(outputs[name], target_N)
 
 
-def intervals_of(outputs: Outputs, target_N: npt.NDArray[Any], level: float) -> dict[str, tuple[float, float]]:
+def intervals_of(
+    task: str, outputs: Outputs, target_N: npt.NDArray[Any], level: float
+) -> dict[str, tuple[float, float]]:
     """A confidence interval for each of `metrics_of`."""
-    if not has_metrics(outputs, target_N):
+    if task not in _MEASURES:
         return {}
-    name, _, measure = _measure(outputs)
+    name, measure = _MEASURES[task]
     return metric_intervals(measure, np.asarray(outputs[name]), target_N, level=level)
-
-
-def _measure(outputs: Outputs) -> tuple[str, str, Callable[..., dict[str, float]]]:
-    name = next(name for name in _MEASURES if name in outputs and outputs[name].ndim == _AXES[name])
-    task, measure = _MEASURES[name]
-    return name, task, measure

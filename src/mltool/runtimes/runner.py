@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.manifest import ArtifactKind, Manifest
 from mltool.core.errors import ArtifactError, InputError
+from mltool.core.version import version
 from mltool.datasets.schema import TensorSpec
 from mltool.runtimes.config import backends
 
@@ -90,11 +93,15 @@ class Runner(Protocol):
         """
 
 
-def load(model: Artifact, backend: str = "onnxruntime", threads: int | None = None) -> Runner:
+DEFAULT_BACKEND = "onnxruntime"
+
+
+def load(model: Artifact, backend: str | None = None, threads: int | None = None) -> Runner:
     """Load a model into a runtime.
 
     Args:
-        threads: CPU threads of one call; None takes all cores.
+        backend: None takes the one that the model was compiled for.
+        threads: CPU threads of one call; None takes those that the model was compiled for, else all cores.
 
     Raises:
         ConfigError: There is no such backend.
@@ -104,8 +111,31 @@ def load(model: Artifact, backend: str = "onnxruntime", threads: int | None = No
         signature = Signature.from_json(model.manifest.signature)
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"`{model.label}` has no usable signature: {error!r}") from error
-    runner: Runner = backends.load(backend)(model, signature, threads)
+    run = model.config.get("run", {})
+    own = run.get("backend", DEFAULT_BACKEND)
+    # Threads and options were measured for the model's own backend; another takes its usual ones.
+    threads = threads or (run.get("threads") if backend in (None, own) else None)
+    runner: Runner = backends.load(backend or own)(model, signature, threads)
     return runner
+
+
+def options_of(model: Artifact, backend: str) -> Mapping[str, str]:
+    """The options that a model was compiled with, if it was for this backend."""
+    run = model.config.get("run", {})
+    return dict(run.get("options", {})) if run.get("backend", DEFAULT_BACKEND) == backend else {}
+
+
+def unfinished(folder: Path, signature: Signature, run: Mapping[str, Any]) -> Artifact:
+    """A model that is still being made, as a runtime takes it."""
+    manifest = Manifest(
+        ArtifactKind.model,
+        digest="",
+        created_utc="",
+        mltool_version=version(),
+        config={"run": run},
+        signature=signature.to_json(),
+    )
+    return Artifact(folder, manifest, ref=folder.name)
 
 
 def run_batches(runner: Runner, inputs: Arrays, batch_size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:

@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
-from mltool.artifacts.manifest import ArtifactKind, Manifest
 from mltool.core.errors import ArtifactError, InputError
-from mltool.core.version import version
 from mltool.runtimes.measure import has_metrics, is_finite, main_metric, metrics_of
-from mltool.runtimes.runner import Runner, Signature, load
+from mltool.runtimes.runner import Runner, Signature, load, unfinished
 from mltool.runtimes.samples import SAMPLES, Samples
 
 # Axes: N samples, C classes
@@ -45,8 +42,12 @@ class Limits:
     """Largest loss of the task metric, as a fraction of 1."""
 
 
-def verify(runner: Runner, samples: Samples, limits: Limits) -> list[Check]:
-    """Hold a runner against the answers that its samples carry."""
+def verify(runner: Runner, samples: Samples, limits: Limits, task: str = "custom") -> list[Check]:
+    """Hold a runner against the answers that its samples carry.
+
+    Args:
+        task: `classification` and `regression` have a metric that every host can compute.
+    """
     try:
         outputs = runner.run(samples.inputs)
         batch_check = _batch_sizes(runner, samples, outputs, limits)
@@ -66,7 +67,7 @@ def verify(runner: Runner, samples: Samples, limits: Limits) -> list[Check]:
         finite,
         Check.at_most("relative_error", error_value, limits.relative_error),
         _class_agreement(outputs, samples, limits),
-        _task_metric(outputs, samples, limits),
+        _task_metric(outputs, samples, limits, task),
     ]
 
 
@@ -117,15 +118,15 @@ def _code_agreement(outputs: dict[str, Any], samples: Samples, limits: Limits) -
     return Check.at_least("class_agreement", min(shares), limits.class_agreement)
 
 
-def _task_metric(outputs: dict[str, Any], samples: Samples, limits: Limits) -> Check:
+def _task_metric(outputs: dict[str, Any], samples: Samples, limits: Limits, task: str) -> Check:
     if samples.target is None:
         return Check.not_run("task_metric_drop", "the samples have no labels")
-    if not has_metrics(outputs, samples.target):
+    if not has_metrics(task):
         return Check.not_run("task_metric_drop", "a custom task has no metric that every host can compute")
     if not is_finite(outputs) or len(next(iter(outputs.values()))) != len(samples):
         return Check.not_run("task_metric_drop", "the answers are not finite, or too few")
-    name = main_metric(outputs)
-    before, after = (metrics_of(answers, samples.target)[name] for answers in (samples.outputs, outputs))
+    name = main_metric(task)
+    before, after = (metrics_of(task, answers, samples.target)[name] for answers in (samples.outputs, outputs))
     return Check.at_most("task_metric_drop", before - after, limits.task_metric_drop, f"{name} {before:.4f}")
 
 
@@ -134,13 +135,23 @@ def verify_in_fresh_process(
     signature: Signature,
     limits: Limits | None = None,
     *,
-    backend: str = "onnxruntime",
+    task: str = "custom",
+    run: Mapping[str, Any] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> list[Check]:
-    """Load what is in `folder` in a new interpreter, and verify it there on the samples beside it."""
-    request = json.dumps({"signature": signature.to_json(), "limits": asdict(limits or Limits()), "backend": backend})
+    """Load what is in `folder` in a new interpreter, and verify it there on the samples beside it.
+
+    Args:
+        run: Backend, threads and options, as in the config of a model.
+    """
+    wanted = {
+        "signature": signature.to_json(),
+        "limits": asdict(limits or Limits()),
+        "task": task,
+        "run": dict(run or {}),
+    }
     # -P: a file in the current folder must not take the place of a library's.
-    arguments = [sys.executable, "-P", "-m", "mltool.runtimes.verify", str(folder), request]
+    arguments = [sys.executable, "-P", "-m", "mltool.runtimes.verify", str(folder), json.dumps(wanted)]
     try:
         answer = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -158,18 +169,12 @@ def _all_failed(reason: str) -> list[Check]:
     ]
 
 
-def _unfinished(folder: Path, signature: Mapping[str, Any]) -> Artifact:
-    """A model that is still being made, as a runtime takes it."""
-    manifest = Manifest(ArtifactKind.model, digest="", created_utc="", mltool_version=version(), signature=signature)
-    return Artifact(folder, manifest, ref=folder.name)
-
-
 def main(folder: Path, request: str) -> None:
     wanted = json.loads(request)
     try:
-        runner = load(_unfinished(folder, wanted["signature"]), wanted["backend"])
+        runner = load(unfinished(folder, Signature.from_json(wanted["signature"]), wanted["run"]))
         samples = Samples.load(folder / SAMPLES)
-        checks = [Check.passed("fresh_process"), *verify(runner, samples, Limits(**wanted["limits"]))]
+        checks = [Check.passed("fresh_process"), *verify(runner, samples, Limits(**wanted["limits"]), wanted["task"])]
     except ArtifactError as error:
         checks = _all_failed(error.message)
     sys.stdout.write(json.dumps([check.to_json() for check in checks]))

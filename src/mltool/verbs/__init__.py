@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from mltool.verbs import data, models
 from mltool.verbs.model import Model
+from mltool.verbs.optimise import compile_model, quantize
 from mltool.verbs.start import import_model, load, save
 from mltool.verbs.training import evaluate, predict, train
 
-__all__ = ["Model", "data", "evaluate", "import_model", "load", "models", "predict", "save", "train"]
+__all__ = [
+    "Model",
+    "compile_model",
+    "data",
+    "evaluate",
+    "import_model",
+    "load",
+    "models",
+    "predict",
+    "quantize",
+    "save",
+    "train",
+]

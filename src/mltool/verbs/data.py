@@ -13,7 +13,7 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import open_store
 from mltool.verbs.jobs import resolved
 
-__all__ = ["add", "list", "load", "page", "plan", "show"]
+__all__ = ["add", "list", "load", "page", "plan", "rm", "show"]
 
 
 def add(*overrides: str, **values: Any) -> Artifact:
@@ -49,6 +49,12 @@ def page(dataset: Artifact | str = "latest") -> Path:
     from mltool.stages.data import stage
 
     return stage.write_page(_opened(dataset), open_store())
+
+
+def rm(ref: str) -> builtins.list[str]:
+    """Delete a dataset and its names, and return the names; its source stays as it is."""
+    store = open_store()
+    return store.forget(ref, ArtifactKind.dataset) or store.remove(store.find(ref, ArtifactKind.dataset))
 
 
 def _opened(dataset: Artifact | str) -> Artifact:

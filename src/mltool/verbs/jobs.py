@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mltool.core.config.load import Resolved, resolve
+from mltool.stages.compile_.config import CompileJob
 from mltool.stages.data.config import DataJob
 from mltool.stages.evaluate.config import EvaluateJob
 from mltool.stages.import_.config import ImportJob
 from mltool.stages.predict.config import PredictJob
+from mltool.stages.quantize.config import QuantizeJob
 from mltool.stages.train.config import TrainJob
 
 JOBS: Mapping[str, tuple[type[Any], str]] = {
@@ -18,6 +20,8 @@ JOBS: Mapping[str, tuple[type[Any], str]] = {
     "evaluate": (EvaluateJob, ""),
     "predict": (PredictJob, ""),
     "data add": (DataJob, "data"),
+    "quantize": (QuantizeJob, "quantize"),
+    "compile": (CompileJob, "compile"),
 }
 """The config of each verb, and the section whose fields may be written without it."""
 

@@ -34,7 +34,7 @@ def compare(first: str, second: str) -> Comparison:
 def rm(ref: str) -> builtins.list[str]:
     """Delete a model and its names, and return the names."""
     store = open_store()
-    return store.remove(store.find(ref, ArtifactKind.model))
+    return store.forget(ref, ArtifactKind.model) or store.remove(store.find(ref, ArtifactKind.model))
 
 
 def garbage() -> builtins.list[Path]:
@@ -44,4 +44,5 @@ def garbage() -> builtins.list[Path]:
 
 def gc(found: builtins.list[Path] | None = None) -> int:
     """Delete what `garbage` listed, by default what it lists now, and return the bytes won."""
-    return store_garbage.collect(garbage() if found is None else found)
+    store = open_store()
+    return store_garbage.collect(store, store_garbage.garbage(store) if found is None else found)

@@ -104,3 +104,9 @@ def test_several_inputs_keep_their_names_and_order(tmp_path: Path) -> None:
 def test_bfloat16_and_tensors_that_need_gradients_become_arrays() -> None:
     assert as_array(torch.ones(2, dtype=torch.bfloat16)).dtype == np.float32
     assert as_array(torch.ones(2, requires_grad=True)).tolist() == [1.0, 1.0]
+
+
+def test_splits_in_dictionaries_of_their_own_are_understood(tmp_path: Path) -> None:
+    content = {"train": {"x": IMAGES[:8], "y": LABELS[:8]}, "test": {"x": IMAGES[8:], "y": LABELS[8:]}}
+    source = read(content, tmp_path)
+    assert {name: len(rows) for name, rows in source.splits.items()} == {"train": 8, "test": 4}

@@ -45,6 +45,14 @@ CODE = """
         def __iter__(self):
             return iter(())
 
+    class Shaken(Squares):
+        def __getitem__(self, i):
+            x, label = super().__getitem__(i)
+            return x + torch.rand(()), label
+
+    def shaken():
+        return Shaken(12)
+
     def corrupt_mnist(n=12):
         return Squares(n), Squares(6)
 
@@ -170,3 +178,11 @@ def test_a_dataset_without_samples_is_refused() -> None:
 def test_messages_speak_of_the_callable_and_not_of_the_default_source() -> None:
     with pytest.raises(ConfigError, match=r"is not in `corn_data.data:tensors`"):
         target.read(DataConfig(target="corn_data.data:tensors", fields={"inputs": "pixels"}))
+
+
+def test_samples_that_differ_each_time_are_warned_of(said: list[str]) -> None:
+    read("shaken")
+    assert [text for text in said if "gives sample 0 differently each time" in text]
+    said.clear()
+    read("of", form="tensor")
+    assert not said

@@ -18,7 +18,7 @@ from mltool.modeling.config import TaskConfig
 from mltool.modeling.network import answer_of
 from mltool.modeling.tasks.heads import ClassificationHead, RegressionHead
 from mltool.modeling.tasks.outputs import measure_output_kind
-from mltool.modeling.tasks.task import Task, check_same_output_kind, make_task, task_metrics
+from mltool.modeling.tasks.task import Task, check_same_output_kind, make_task, measured_again, task_metrics
 
 LABELS = torch.tensor([0, 2, 1, 2])
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 3.0], [-4.0, 5.0, 1.0], [0.0, 0.0, 0.0]])
@@ -77,9 +77,21 @@ def test_the_loss_and_the_served_probabilities_are_the_same_for_all_kinds(kind: 
     assert torch.allclose(served["logits"].softmax(1), LOGITS.softmax(1))
 
 
-def test_the_loss_that_was_measured_is_named() -> None:
-    assert classes_task(LOGITS).loss_name == "cross_entropy"
-    assert classes_task(LOGITS.log_softmax(1)).loss_name == "nll"
+def test_the_loss_is_right_whatever_the_network_answers_once_it_is_trained() -> None:
+    """A last layer that starts as the log of the class shares looks like log-probabilities, until it has learned."""
+    for answers in (LOGITS, LOGITS.log_softmax(1)):
+        task = classes_task(answers)
+        assert task.loss_name == "cross_entropy"
+        assert torch.allclose(task.loss(LOGITS, LABELS), WANTED)
+        assert measured_again(task, LOGITS).output_kind == "logits"
+        assert measured_again(task, LOGITS.log_softmax(1)).output_kind == "log_probabilities"
+
+
+def test_rows_that_are_probabilities_only_before_the_training_are_refused() -> None:
+    with pytest.raises(ConfigError, match="answered probabilities before it was trained, and answers logits now"):
+        measured_again(classes_task(LOGITS.softmax(1)), LOGITS)
+    with pytest.raises(ConfigError, match="answered logits before it was trained, and answers probabilities now"):
+        measured_again(classes_task(LOGITS), LOGITS.softmax(1))
 
 
 def test_cross_entropy_is_right_for_log_probabilities_too() -> None:

@@ -10,6 +10,7 @@ from mltool.cli.options import (
     OpenOpt,
     PrintConfigOpt,
     QuietOpt,
+    YesOpt,
 )
 
 ADD_EXAMPLES = examples(
@@ -18,6 +19,7 @@ ADD_EXAMPLES = examples(
     keys="mltool data add",
 )
 SHOW_EXAMPLES = examples("mltool data show", "mltool data show iris@2 --open")
+RM_EXAMPLES = examples("mltool data rm iris@1", "mltool data rm iris@1 --yes")
 LIST_EXAMPLES = examples("mltool data list")
 
 
@@ -49,13 +51,25 @@ def show(
 ) -> None:
     """Show a dataset: what it holds and where it comes from."""
     refs, _ = read_args(tokens, "[REF]")
+    from mltool.cli import output
     from mltool.cli.show import open_page, show_dataset
     from mltool.verbs import data
 
     dataset = data.load(refs[0] if refs else "latest")
     show_dataset(dataset, data.show(dataset))
     if open_:
-        open_page(data.page(dataset))
+        page = data.page(dataset)
+        output.say(f"page    {output.relative(page)}")
+        open_page(page)
+
+
+def rm(tokens: DatasetArg = None, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """Delete a dataset and its names; its source stays as it is."""
+    (ref,), _ = read_args(tokens, "REF")
+    from mltool.cli.removing import remove
+    from mltool.verbs import data
+
+    remove(ref, data.load, data.rm, yes=yes)
 
 
 def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:

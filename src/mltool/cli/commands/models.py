@@ -41,14 +41,10 @@ def compare(tokens: TwoModelsArg = None, json: JsonOpt = False, quiet: QuietOpt 
 def rm(tokens: ModelArg = None, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Delete a model and its names."""
     (ref,), _ = read_args(tokens, "REF")
-    from mltool.cli.asking import confirmed
-    from mltool.cli.listing import show_removed
+    from mltool.cli.removing import remove
     from mltool.verbs import load, models
 
-    model = load(ref)
-    if confirmed(f"delete `{model.label}` in `{model.path}`?", yes=yes):
-        names = models.rm(str(model.path))  # the one that was asked about, whatever `latest` is by now
-        show_removed([model.path], names=names, num_bytes=model.size_bytes)
+    remove(ref, load, models.rm, yes=yes)
 
 
 def gc(dry_run: DryRunOpt = False, yes: YesOpt = False, json: JsonOpt = False, quiet: QuietOpt = False) -> None:

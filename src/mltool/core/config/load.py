@@ -189,6 +189,9 @@ def _named(setting: Setting, problem: str) -> str:
 
 def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> Any:
     field_type = FieldType(field.type.base) if is_entry else field.type
+    if field.metadata.get("is_path") and setting.folder and isinstance(written, str):
+        beside = setting.folder / written
+        written = str(beside) if not Path(written).exists() and beside.exists() else written
     try:
         if setting.collection and not (field_type.many or field_type.mapping or field_type.base is object):
             raise ValueError(written)

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import yaml
 
 FILE_NAME = "mltool.yaml"
-SECTIONS = ("data", "model", "task", "train")
+SECTIONS = ("data", "model", "task", "train", "quantize", "compile")
 """Every section that some verb reads; a test compares them with the verbs' configs."""
 TOP_LEVEL = ("version", "name", *SECTIONS)
 
@@ -36,6 +36,8 @@ class Setting:
     typed: bool = False
     collection: bool = False
     """Whether `value` is the text of a YAML list or mapping, which never stands for mere text."""
+    folder: Path | None = None
+    """Of the file that it stands in: paths are meant from there."""
 
 
 def is_override(token: str) -> bool:
@@ -104,7 +106,7 @@ def from_file(path: Path) -> list[Setting]:
         raise ConfigError(f"`{path.name}` must hold sections, such as `train:`")
     _check_finite(root, path.name, ())
     settings = list(_from_mapping(root, path.name, prefix=""))
-    for setting in settings:
+    for setting in (*_sections(root, path.name), *settings):
         section = setting.key.split(".")[0]
         if section not in TOP_LEVEL:
             close = difflib.get_close_matches(section, TOP_LEVEL, 1)
@@ -115,7 +117,14 @@ def from_file(path: Path) -> list[Setting]:
                 f"`{setting.origin}` says version `{setting.value}`, but this mltool reads version 1",
                 hint="upgrade mltool, or write `version: 1`",
             )
-    return [setting for setting in settings if setting.key != "version"]
+    return [replace(setting, folder=path.parent) for setting in settings if setting.key != "version"]
+
+
+def _sections(root: yaml.MappingNode, file: str) -> Iterator[Setting]:
+    """The keys at the top, each with its own line."""
+    for key, value in root.value:
+        if str(key.value) not in TOP_LEVEL:
+            yield Setting(str(key.value), str(value.value), f"{file}:{key.start_mark.line + 1}")
 
 
 def _check_finite(node: yaml.Node, file: str, above: tuple[yaml.Node, ...]) -> None:
@@ -158,7 +167,11 @@ def find_project(start: Path | None = None) -> Path:
 def gather(project: Path, *written: Iterable[Setting]) -> list[Setting]:
     """All settings in rising priority: the project's file, the environment, then what is `written`."""
     file = project / FILE_NAME
-    settings = from_file(file) if file.is_file() else []
+    if file.is_symlink() and not file.exists():
+        raise ConfigError(f"`{file}` is a link to nothing", hint="mend the link, or delete it")
+    if not file.exists() and (project / "mltool.yml").exists():
+        raise ConfigError(f"`{project / 'mltool.yml'}` is not read", hint=f"call it `{FILE_NAME}`")
+    settings = from_file(file) if file.exists() else []
     settings += from_environment()
     for group in written:
         settings += group

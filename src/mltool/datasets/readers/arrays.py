@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.cells import did_you_mean
-from mltool.datasets.classes import class_names, every_code
+from mltool.datasets.classes import class_names, in_wanted_order
 from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.npz import opened_npz
 from mltool.datasets.readers.array_roles import Array, Part, find_parts, input_names, parse, show
@@ -173,7 +173,7 @@ def _target(
         raise DataError(f"labels {show(arrays, [part.labels for part in parts])} are neither numbers nor names")
     if group[0].ndim == 2 and group[0].shape[1] == 1:
         group = tuple(array[:, 0] for array in group)
-    if kinds <= set("fbiu") and group[0].ndim == 2 and all(map(_is_one_hot, group)):
+    if kinds <= set("fbiu") and group[0].ndim == 2 and all(map(is_one_hot, group)):
         classes = tuple(str(code) for code in range(group[0].shape[1]))
         notes.append(f"the labels are one-hot: {len(classes)} classes")
         group = tuple(array.argmax(axis=1) for array in group)
@@ -201,7 +201,7 @@ def _target(
     if not is_class:
         notes.append(f"the target `{name}` is a number")
         return Stored(name, "tensor", np.dtype(np.float32), group), ()
-    classes = every_code(class_names(values.tolist()), config.classes)
+    classes = in_wanted_order(class_names(values.tolist()), config.classes)
     shown = ", ".join(f"`{value}`" for value in classes[:10]) + (", ..." if len(classes) > 10 else "")
     notes.append(f"the target `{name}` has {len(classes)} classes: {shown}")
     # The widest type of the parts, so that no class name is cut and no whole number loses digits.
@@ -214,7 +214,7 @@ def _as_text(array: Array) -> Array:
     return np.char.decode(array.astype(np.bytes_), "utf-8", "replace")
 
 
-def _is_one_hot(array: Array) -> bool:
+def is_one_hot(array: Array) -> bool:
     return bool(array.shape[1] > 1 and ((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
 
 

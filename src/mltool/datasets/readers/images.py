@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mltool.core.errors import DataError
 from mltool.core.events import track
+from mltool.datasets.classes import in_wanted_order
 from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.readers import pixels
 from mltool.datasets.schema import Column, ImageSpec, Schema, Target, TensorSpec
@@ -42,6 +43,7 @@ class ImageSource:
     """Paths relative to `root`, with forward slashes, in the order of the rows."""
 
     labels: list[str]
+    classes: tuple[str, ...]
     image: ImageSpec
     num_rows: int
     stratify_N: npt.NDArray[np.int64] | None
@@ -53,17 +55,16 @@ class ImageSource:
 
     def schema(self, train_rows: Rows) -> Schema:
         del train_rows  # the classes are the folders
-        classes = tuple(sorted(set(self.labels)))
-        if len(classes) < 2:
+        if len(set(self.labels)) < 2:
             raise DataError(
-                f"`{self.root}` has pictures of one class only, `{classes[0]}`",
+                f"`{self.root}` has pictures of one class only, `{self.labels[0]}`",
                 hint="put the pictures of each class into a folder of its own, such as `cats/1.jpg` and `dogs/1.jpg`",
             )
         image = self.image
         return Schema(
             columns=(Column("image", "image"),),
             inputs=(TensorSpec("image", "uint8", (image.channels, image.height, image.width)),),
-            target=Target("label", "class", classes),
+            target=Target("label", "class", self.classes),
             image=image,
         )
 
@@ -151,15 +152,17 @@ def read(config: DataConfig, path: Path) -> ImageSource:
     labels = [file.split("/")[depth - 1] for file in files]
     splits = _splits(path, files, labels) if depth == 2 else {}
     image = _image_spec(config, list(headers.values()), notes)
-    _, codes_N = np.unique(np.array(labels), return_inverse=True)
+    classes = in_wanted_order(tuple(sorted(set(labels))), config.classes)
+    code_of = {name: code for code, name in enumerate(classes)}
     notes.insert(0, f"{len(files)} pictures of {len(set(labels))} classes, one folder each{_sizes(splits)}")
     return ImageSource(
         root=path,
         files=files,
         labels=labels,
+        classes=classes,
         image=image,
         num_rows=len(files),
-        stratify_N=codes_N.astype(np.int64),
+        stratify_N=np.array([code_of[label] for label in labels], dtype=np.int64),
         splits=splits,
         notes=notes,
         damage=damage,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,19 +16,20 @@ import pyarrow as pa
 
 from mltool.core.errors import ConfigError, DataError
 from mltool.datasets.cells import did_you_mean, natural_key
-from mltool.datasets.classes import every_code
+from mltool.datasets.classes import in_wanted_order
 from mltool.datasets.config import DataConfig, check_knobs
 from mltool.datasets.encoder import Encoder
-from mltool.datasets.readers.table_columns import NumberColumn, TextColumn, type_column
+from mltool.datasets.readers.table_columns import NUMBER_SHARE, NumberColumn, TextColumn, type_column
 from mltool.datasets.readers.table_files import TableFile, load
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
-from mltool.datasets.source import Batch, Damage, Rows
+from mltool.datasets.source import SPLIT_WORDS, Batch, Damage, Rows
 
 # Axes: N rows
 
 KNOBS = ("test", "label", "label_kind", "ignore", "categories")
 """Of the `data` section, beside those that every source reads."""
 LABEL_NAMES = ("label", "target", "class", "y")
+SPLIT_COLUMN = "split"
 MAX_CATEGORIES = 1000
 MAX_DISTINCT_SHARE = 0.5
 """A column of texts with more distinct values than either, and than two, is taken for identifiers or free text."""
@@ -131,6 +133,9 @@ def read(config: DataConfig, path: Path) -> TableSource:
 
     damage, rows = _find_damage(files, typed, label)
     typed = {name: column.keep(rows) for name, column in typed.items()}
+    splits = _splits_of_column(typed, label, notes) if len(files) == 1 else {}
+    if splits:
+        left_out["it says which split a row is of"].append(SPLIT_COLUMN)
     target, classes = _understand_label(typed.pop(label), config, notes)
     columns = _leave_out(typed.values(), config, left_out, notes)
     for why, some in left_out.items():
@@ -144,7 +149,7 @@ def read(config: DataConfig, path: Path) -> TableSource:
     return TableSource(
         num_rows=len(rows),
         stratify_N=_codes(target, classes) if classes else None,
-        splits={"train": everything[:boundary], "test": everything[boundary:]} if len(files) > 1 else {},
+        splits={"train": everything[:boundary], "test": everything[boundary:]} if len(files) > 1 else splits,
         notes=notes,
         damage=damage,
         fingerprint=_fingerprint(files),
@@ -269,7 +274,23 @@ def _understand_label(label: TypedColumn, config: DataConfig, notes: list[str]) 
             f"the label `{label.name}` has {len(classes)} different texts in {num_rows} rows, which are not classes",
             hint="choose another column with `data.label=NAME`",
         )
-    return label, every_code(classes, config.classes)
+    return label, in_wanted_order(classes, config.classes)
+
+
+def _splits_of_column(typed: dict[str, TypedColumn], label: str, notes: list[str]) -> dict[str, Rows]:
+    """The rows of each split, where a column `split` names them; the column is then no more among the others."""
+    column = typed.get(SPLIT_COLUMN)
+    if not isinstance(column, TextColumn) or label == SPLIT_COLUMN or column.is_missing().any():
+        return {}
+    words = {text: SPLIT_WORDS.get(text.lower()) for text in column.present(slice(None))}
+    if None in words.values() or "train" not in words.values():
+        return {}
+    del typed[SPLIT_COLUMN]
+    named_N = np.array([words[text] for text in column.cells(np.arange(len(column.codes_N)))])
+    splits = {str(name): np.flatnonzero(named_N == name).astype(np.int64) for name in np.unique(named_N)}
+    sizes = ", ".join(f"{name} {len(rows)}" for name, rows in splits.items())
+    notes.append(f"the splits are those of the column `{SPLIT_COLUMN}`: {sizes}")
+    return splits
 
 
 def _codes(label: TypedColumn, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -295,7 +316,7 @@ def _leave_out(
         elif isinstance(column, TextColumn) and name not in config.categories:
             num_distinct = len(column.present(slice(None)))
             if num_distinct > MAX_CATEGORIES or num_distinct > max(2, MAX_DISTINCT_SHARE * num_present):
-                why = f"{num_distinct} different texts in {num_present} rows, such as identifiers or free text"
+                why = _why_texts(column, num_distinct, num_present)
                 left_out[why].append(name)
             else:
                 kept.append(column)
@@ -304,6 +325,25 @@ def _leave_out(
             if isinstance(column, NumberColumn) and _counts_rows(column):
                 notes.append(f"`{name}` counts the rows; `data.ignore=[{name}]` leaves it out")
     return kept
+
+
+_LOOKS_LIKE = (
+    (re.compile(r"-?[\d.]*\d,\d+"), "numbers with decimal commas: write them with points"),
+    (re.compile(r"-?\d+([.,]\d+)? ?%"), "percentages: write them as numbers"),
+    (
+        re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}.*"),
+        "dates: write what counts as numbers, such as the year",
+    ),
+)
+
+
+def _why_texts(column: TextColumn, num_distinct: int, num_present: int) -> str:
+    """Why a column of texts is left out, with the likely cause where its texts show one."""
+    texts = column.present(slice(None))
+    for pattern, words in _LOOKS_LIKE:
+        if sum(bool(pattern.fullmatch(text)) for text in texts) >= NUMBER_SHARE * len(texts):
+            return f"its texts look like {words}"
+    return f"{num_distinct} different texts in {num_present} rows, such as identifiers or free text"
 
 
 def _counts_rows(column: NumberColumn) -> bool:

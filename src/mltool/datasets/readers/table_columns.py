@@ -83,6 +83,9 @@ def type_column(name: str, cells: Any, *, untyped: bool, as_texts: bool) -> Numb
     if untyped:
         column = _from_untyped(name, cells, as_texts=as_texts)
     else:
+        if as_texts and pa.types.is_integer(cells.type):  # not through float64, which merges large identifiers
+            codes_N, values = _distinct(cells)
+            return _texts(name, values, codes_N)
         typed = _from_typed(name, cells)
         if isinstance(typed, str):
             return typed

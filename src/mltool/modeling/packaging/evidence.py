@@ -66,7 +66,7 @@ def measure(made: Made) -> Measured:
     if not made.is_labelled or not is_finite(outputs):
         return Measured({}, {}, outputs, target_N)
     # With so many rows the intervals are narrower than anybody cares for, and cost seconds.
-    bounds = intervals_of(outputs, target_N, _LEVEL) if len(target_N) <= _MAX_INTERVAL_ROWS else {}
+    bounds = intervals_of(made.task.kind, outputs, target_N, _LEVEL) if len(target_N) <= _MAX_INTERVAL_ROWS else {}
     return Measured(made.task.metrics(outputs, target_N), bounds, outputs, target_N)
 
 
@@ -106,7 +106,7 @@ def _columns(schema: Schema, train: Columns) -> tuple[dict[str, np.ndarray], dic
         elif spec.name == "categories" and schema.columns_of("category"):
             vocabulary = schema.columns_of("category")
             categories |= {c.name: (column[:, i], len(c.vocabulary)) for i, c in enumerate(vocabulary)}
-        elif len(spec.shape) == 3:
+        elif len(spec.shape) == 3 and (spec.dtype == "uint8" or spec.dtype.startswith("float")):
             rows = _spread(len(column), _MAX_SUMMARY_ROWS)
             parts = [image_summaries(column[rows[i : i + _SUMMARY_CHUNK]]) for i in range(0, len(rows), _SUMMARY_CHUNK)]
             numbers |= {f"{spec.name}.{key}": np.concatenate([part[key] for part in parts]) for key in parts[0]}

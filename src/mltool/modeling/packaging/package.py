@@ -45,7 +45,7 @@ def package(made: Made, name: str, store: Store) -> Artifact:
         if any_failed([export]):
             checks = [export, *(Check.not_run(id_, "there is no graph") for id_ in ("fresh_process", *CHECK_IDS))]
         else:
-            checks = [export, *verify_in_fresh_process(draft.folder, signature)]
+            checks = [export, *verify_in_fresh_process(draft.folder, signature, task=made.task.kind)]
         bar.advance(1, "measure")
         measured = evidence.measure(made)
         evidence.reference(made).save(draft.path(REFERENCE))
@@ -55,7 +55,7 @@ def package(made: Made, name: str, store: Store) -> Artifact:
         bar.advance(1)
         artifact = draft.commit(
             name,
-            config={**made.config, "rebuild": dict(made.rebuild)},
+            config={**made.config, "rebuild": {**made.rebuild, "task": made.task.kind}},
             parents=made.parents,
             metrics=measured.metrics,
             signature=signature.to_json(),

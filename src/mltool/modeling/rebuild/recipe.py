@@ -15,7 +15,7 @@ from mltool.artifacts.store import open_store
 from mltool.core.config.load import expand
 from mltool.core.errors import ArtifactError
 from mltool.datasets.schema import Schema, schema_of
-from mltool.modeling.config import LOSSES, ModelConfig
+from mltool.modeling.config import LOSSES, ModelConfig, TaskConfig
 from mltool.modeling.network import default_network, make_network
 from mltool.modeling.tasks.losses import NO_LOSS
 from mltool.modeling.tasks.task import Task
@@ -43,9 +43,15 @@ def recipe(config: ModelConfig, stored: Mapping[str, Any], schema: Schema, task:
     }
 
 
-def source_digest(target: str) -> str | None:
+def code_digests(model: ModelConfig, task: TaskConfig) -> dict[str, str | None]:
+    """The digests of the user's own code that a training runs, by config key."""
+    paths = {"model.target": model.target, "task.metric": task.metric, "task.loss": task.loss}
+    return {key: source_digest(path, key) for key, path in paths.items() if path is not None and ":" in path}
+
+
+def source_digest(target: str, key: str = "model.target") -> str | None:
     """The digest of the file that defines what an import path names, or None if it has no file."""
-    made_by = import_object(target, "model.target")
+    made_by = import_object(target, key)
     defined = made_by if inspect.isclass(made_by) or inspect.isroutine(made_by) else type(made_by)
     try:
         file = inspect.getsourcefile(inspect.unwrap(defined))
@@ -61,21 +67,22 @@ def network_of(model: Artifact) -> nn.Module:
         ArtifactError: The model was imported as a graph, or saved from a module without an import path.
         ConfigError: The user's class is not at hand.
     """
-    made_with: Mapping[str, Any] = expand(model.config.get("rebuild", {}))
+    made_with: Mapping[str, Any] = model.config.get("rebuild", {})
     if not made_with.get("network") and not made_with.get("target"):
         raise ArtifactError(
             f"`{model.label}` has no module to build again, only its graph",
             hint="use `backend=onnxruntime`, or import it with `model.target=package.module:Class`",
         )
-    config = ModelConfig(
-        name=made_with.get("network") or "auto", target=made_with.get("target"), args=dict(made_with.get("args", {}))
-    )
-    # Before anything of it is called: the import path of an artifact from elsewhere may name any function.
-    if config.target is not None and not open_store().holds(model):
+    # Before anything of it is called or looked up: an artifact from elsewhere may name any function and any variable.
+    if made_with.get("target") and not open_store().holds(model):
         raise ArtifactError(
             f"`{model.path}` is not in this project's store, so the code that it names is not run",
             hint="use `backend=onnxruntime`, which runs no code",
         )
+    made_with = expand(made_with)
+    config = ModelConfig(
+        name=made_with.get("network") or "auto", target=made_with.get("target"), args=dict(made_with.get("args", {}))
+    )
     if config.target is not None and source_digest(config.target) != made_with.get("source_sha256"):
         raise ArtifactError(
             f"the source of `{config.target}` changed after `{model.label}` was made",

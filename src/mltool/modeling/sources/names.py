@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mltool.artifacts.references import LATEST, check_name
+from mltool.artifacts.references import check_name
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ConfigError
 from mltool.datasets.config import DataConfig
@@ -53,4 +53,7 @@ def project_name() -> str:
 def _as_name(text: str) -> str:
     """`text` as a name that every store takes."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:100].strip("-._")
-    return f"{name}-1" if name == LATEST else name or "model"
+    try:
+        return check_name(name or "model")
+    except ConfigError:  # it means something else: the newest, or a device
+        return f"{name}-1"

@@ -60,6 +60,11 @@ def _stacked(dataset: Any, path: str) -> dict[str, np.ndarray]:
     tensors = getattr(dataset, "tensors", None)
     if isinstance(tensors, tuple) and len(tensors) == 2 and all(isinstance(t, Tensor) for t in tensors):
         return {"inputs": as_array(tensors[0]), "labels": as_array(tensors[1])}
+    if len(dataset) and not _is_steady(dataset, path):
+        events.warning(
+            f"`{path}` gives sample 0 differently each time; every sample is read once, so a random augmentation is "
+            "frozen: put it into the network's forward, under `if self.training`"
+        )
     inputs, labels = [], []
     with events.track(f"read {path}", len(dataset), "samples") as bar:
         for index in range(len(dataset)):
@@ -73,6 +78,16 @@ def _stacked(dataset: Any, path: str) -> dict[str, np.ndarray]:
             labels.append(_array(sample[1], index, path))
             bar.advance(1)
     return {"inputs": _stack(inputs, path, "input"), "labels": _stack(labels, path, "label")}
+
+
+def _is_steady(dataset: Any, path: str) -> bool:
+    """Whether a sample is the same when it is read again."""
+    with user_code(f"sample 0 of `{path}`"):
+        samples = [dataset[0], dataset[0]]
+    if not all(isinstance(sample, tuple | list) and len(sample) == 2 for sample in samples):
+        return True  # whatever is wrong with it is said where it is read
+    first, again = (_array(sample[0], 0, path) for sample in samples)
+    return first.shape == again.shape and np.array_equal(first, again, equal_nan=first.dtype.kind == "f")
 
 
 def _array(value: Any, index: int, path: str) -> np.ndarray:

@@ -29,7 +29,9 @@ def classification_loss(wanted: str, output_kind: OutputKind) -> tuple[Loss, str
     own = _own_loss(wanted)
     if own is not None:
         return own, wanted
-    name = wanted if wanted != "auto" else "nll" if output_kind == "log_probabilities" else "cross_entropy"
+    # Right for logits and for log-probabilities alike: the kind is measured on a network that is not trained yet,
+    # whose constant answers may look like either.
+    name = "cross_entropy" if wanted == "auto" else wanted
     if name not in ("cross_entropy", "nll"):
         raise ConfigError(f"`task.loss={name}` does not fit classes", hint="use `cross_entropy` or `nll`")
     if output_kind == "probabilities":

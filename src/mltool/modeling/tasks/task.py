@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,10 @@ class Task:
             return ClassificationHead(self.output_kind)
         return RegressionHead(*target_scale) if self.kind == "regression" else CustomHead()
 
+    def in_words(self) -> str:
+        """What was measured of the network, and the loss that goes with it."""
+        return f"{_words(self.output_kind)}, so the loss is `{self.loss_name}`"
+
     def metrics(self, outputs: Mapping[str, np.ndarray], target_N: np.ndarray) -> dict[str, float]:
         """Metrics of the graph's outputs."""
         return task_metrics(self.kind, outputs, target_N, self.metric)
@@ -56,7 +60,7 @@ def task_metrics(
 ) -> dict[str, float]:
     """Metrics of a graph's outputs by task; a custom task has those of its own metric only."""
     if kind != "custom":
-        return metrics_of(outputs, target_N)
+        return metrics_of(kind, outputs, target_N)
     if metric is None:
         return {}
     answer = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
@@ -89,6 +93,23 @@ def make_task(config: TaskConfig, schema: Schema, outputs: Any) -> Task:
     if kind == "classification":
         return _classification(config, schema, outputs)
     return _regression(config, outputs)
+
+
+def measured_again(task: Task, outputs: Any) -> Task:
+    """The task with the kind of output that the trained network has.
+
+    Raises:
+        ConfigError: Its rows were probabilities before the training and are no more, or the other way round.
+    """
+    if task.kind != "classification":
+        return task
+    kind = measure_output_kind(single_output(outputs))
+    if "probabilities" in (kind, task.output_kind) and kind != task.output_kind:
+        raise ConfigError(
+            f"the network answered {_words(task.output_kind)} before it was trained, and answers {_words(kind)} now",
+            hint="answer logits: the graph gets its own softmax",
+        )
+    return replace(task, output_kind=kind)
 
 
 def check_same_output_kind(task: Task, network: nn.Module, inputs: Sequence[Tensor]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -61,7 +63,16 @@ def save(
 
 
 def _metadata(progress: Progress) -> dict[str, str]:
-    return {"progress": json.dumps(asdict(progress))}
+    state: Any = np.random.get_state(legacy=True)
+    drawn = {"python": random.getstate(), "numpy": [state[0], state[1].tolist(), *state[2:]]}
+    return {"progress": json.dumps(asdict(progress)), "random": json.dumps(drawn)}
+
+
+def _draw_on(drawn: dict[str, Any]) -> None:
+    version, state, gauss = drawn["python"]
+    random.setstate((version, tuple(state), gauss))
+    name, keys, *rest = drawn["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))
 
 
 def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress, dict[str, Tensor] | None]:
@@ -74,6 +85,7 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress
     try:
         with safe_open(str(path), framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
+            drawn = json.loads(file.metadata()["random"])
             for key in file.keys():  # noqa: SIM118 - not a dictionary
                 part, _, name = key.partition(".")
                 parts[part][name] = file.get_tensor(key)
@@ -88,6 +100,7 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress
         for name, gradient in parts["gradient"].items():
             weights[name].grad = _laid_out_like(weights[name], gradient)
         torch.set_rng_state(parts["rng"]["cpu"])
+        _draw_on(drawn)
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"the checkpoint `{path}` cannot be used: {error}", hint="start without --resume"

@@ -14,13 +14,14 @@ from mltool.core import host
 from mltool.core.errors import ConfigError
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.tasks.task import Task
-from mltool.modeling.training.feed import Feed
+from mltool.modeling.training.feed import Feed, on_device
 from mltool.modeling.user_code import user_code
 
 _SMALL_MACS = 100e6
 """Multiplications a batch below which a second thread costs more than it brings (measured on 2 cores)."""
 _WORTH_IT = 1.2
 _TRIAL_STEPS = 8
+_CPU = torch.device("cpu")
 
 
 def device_for(wanted: str) -> torch.device:
@@ -67,11 +68,13 @@ def macs_a_sample(network: nn.Module, feed: Feed) -> float:
     return total
 
 
-def fastest_precision(network: nn.Module, task: Task, feed: Feed, config: TrainConfig, threads: int) -> bool:
+def fastest_precision(
+    network: nn.Module, task: Task, feed: Feed, config: TrainConfig, threads: int, device: torch.device = _CPU
+) -> bool:
     """Whether to train in bfloat16: as configured, or by a short trial of both on copies of the network."""
     if config.precision != "auto":
         return config.precision == "bf16"
-    inputs, target_N = feed.gather(np.arange(min(config.batch_size, len(feed))))
+    inputs, target_N = on_device(feed.gather(np.arange(min(config.batch_size, len(feed)))), device)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -83,16 +86,17 @@ def fastest_precision(network: nn.Module, task: Task, feed: Feed, config: TrainC
 
 
 def _seconds_a_step(network: nn.Module, task: Task, inputs: list[Tensor], target_N: Tensor, *, bf16: bool) -> float:
-    trial = copy.deepcopy(network).train()
+    trial = copy.deepcopy(network).to(target_N.device).train()
     if bf16:
         trial = as_channels_last(trial)
     steps = []
     with user_code("training"):
         for _ in range(_TRIAL_STEPS):
             started = time.perf_counter()
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            with torch.autocast(target_N.device.type, dtype=torch.bfloat16, enabled=bf16):
                 loss = task.loss(trial(*inputs), target_N)
             loss.backward()
+            loss.detach().item()  # a GPU is asked for the value, so that it is done
             steps.append(time.perf_counter() - started)
     return min(steps)
 

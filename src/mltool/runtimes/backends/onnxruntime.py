@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,20 +14,35 @@ import onnxruntime as ort
 from mltool.artifacts.artifact import Artifact
 from mltool.core import host
 from mltool.core.errors import ArtifactError, InputError
-from mltool.runtimes.runner import Arrays, Runner, Signature
+from mltool.runtimes.candidate import FLOAT, Candidate
+from mltool.runtimes.runner import Arrays, Runner, Signature, options_of
 
 GRAPH = "graph.onnx"
 
 
 class OnnxRuntimeRunner:
-    def __init__(self, graph: bytes | str, signature: Signature, threads: int | None) -> None:
+    """Idle threads sleep: spinning, they would take the cores from whatever else runs.
+
+    Args:
+        options: Entries of the session's configuration, beside that.
+    """
+
+    def __init__(
+        self,
+        graph: bytes | str,
+        signature: Signature,
+        threads: int | None,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.signature = signature
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or host.num_cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = threads or host.num_cores()
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 4  # what it says comes as an error as well
+        for key, value in {"session.intra_op.allow_spinning": "0", **options}.items():
+            settings.add_session_config_entry(key, value)
         try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no other common base
             raise ArtifactError(f"ONNX Runtime cannot load the graph: {_first_line(error)}") from error
         self._outputs = [spec.name for spec in signature.outputs]
@@ -46,7 +63,12 @@ def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
             f"`{model.label}` has no graph: its export failed",
             hint=f"see why with `mltool models show {model.label}`, or run it with `backend=torch`",
         )
-    return OnnxRuntimeRunner(os.fspath(path), signature, threads)
+    return OnnxRuntimeRunner(os.fspath(path), signature, threads, options_of(model, "onnxruntime"))
+
+
+def candidates() -> list[Candidate]:
+    threads = sorted({1, host.num_cores()})
+    return [Candidate("onnxruntime", scheme, n) for scheme in (FLOAT, "int8_static") for n in threads]
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_text
 from mltool.datasets.dataset import Dataset, find_decoded, fingerprint_of, splits_of
@@ -27,6 +28,8 @@ def plan_of(job: DataJob, store: Store) -> dict[str, Any]:
     source, facts = read_source(config)
     known = find_decoded(store, fingerprint_of(source, config))
     splits, carved = splits_of(source, config)
+    source.damage.num_seen = max(source.damage.num_seen, source.num_rows)
+    source.damage.enforce(config.max_damaged)
     return {
         "name": job.name or default_name(config),
         "already_decoded": known.label if known else None,
@@ -46,6 +49,7 @@ def show(artifact: Artifact) -> dict[str, Any]:
 def write_page(artifact: Artifact, store: Store) -> Path:
     """Write the HTML page of a dataset beside the store's runs, and return where it is."""
     path = store.runs / "pages" / f"{artifact.digest}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, dataset_page(report_of(Dataset(artifact))))
+    with explained_disk_errors(store.root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, dataset_page(report_of(Dataset(artifact))))
     return path

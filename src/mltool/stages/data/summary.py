@@ -56,7 +56,7 @@ def report_of(dataset: Dataset) -> DatasetReport:
         damage=[{"where": where, "problem": why} for where, why in manifest.facts.get("damage", [])],
         num_damaged=manifest.facts.get("num_damaged", 0),
         provenance={name: value for name, value in manifest.facts.items() if name not in hidden},
-        next_commands=[f"mltool train data.source={dataset.artifact.name or dataset.artifact.digest[:12]}"],
+        next_commands=[f"mltool train data.source={dataset.artifact.label}"],
     )
 
 

@@ -12,10 +12,12 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
 from mltool.core import events
+from mltool.core.config.load import expand
 from mltool.core.errors import ArtifactError, DataError
-from mltool.datasets.dataset import Dataset
-from mltool.runtimes.measure import has_metrics, intervals_of, is_finite, metrics_of
-from mltool.runtimes.runner import Whole, load
+from mltool.runtimes.evaluation import answers, dataset_of
+from mltool.runtimes.measure import has_metrics, intervals_of, is_finite, metrics_of, task_of
+from mltool.runtimes.runner import Runner, load
+from mltool.runtimes.samples import SAMPLES, Samples
 from mltool.stages.evaluate.config import EvaluateJob
 
 # Axes: N samples
@@ -45,44 +47,37 @@ class Evaluation:
 
 
 def evaluate(model: Artifact, job: EvaluateJob, store: Store) -> Evaluation:
-    """Run the model over a split and measure it.
+    """Run the model over a split and measure it; one that was saved from a script has only the samples it carries.
 
     Raises:
         ArtifactError: The dataset is not in this store.
         DataError: The split has no rows, or the answers are not finite.
     """
-    columns = dataset_of(model, store).split(job.split)
-    if not len(columns):
-        raise DataError(f"the dataset of `{model.label}` has no rows in its split `{job.split}`")
-    runner = load(model, job.backend, job.threads)
-    names = [spec.name for spec in runner.signature.inputs]
-    outputs = Whole(len(columns))
-    with events.track(f"evaluate {model.label}", len(columns), "samples") as bar:
-        for inputs, target_N in columns.batches(job.batch_size):
-            outputs.write(bar.done, runner.run(dict(zip(names, inputs.values(), strict=True))))
-            bar.advance(len(target_N))
-    metrics, intervals = _measured(model, outputs.arrays, np.asarray(columns.target), job, store)
-    return Evaluation(model.label, job.split, len(columns), metrics, intervals, job.confidence)
+    runner = load(model, None if job.backend == "auto" else job.backend, job.threads)
+    if not any(parent.kind is ArtifactKind.dataset for parent in model.manifest.parents):
+        split, outputs, target_N = _on_samples(model, runner)
+    else:
+        split, columns = job.split, dataset_of(model, store).split(job.split)
+        if not len(columns):
+            raise DataError(
+                f"the dataset of `{model.label}` has no rows in its split `{split}`",
+                hint="measure another, such as `split=validation`",
+            )
+        outputs = answers(runner, columns, job.batch_size, f"evaluate {model.label}")
+        target_N = np.asarray(columns.target)
+    metrics, intervals = _measured(model, outputs, target_N, job, store)
+    return Evaluation(model.label, split, len(target_N), metrics, intervals, job.confidence)
 
 
-def dataset_of(model: Artifact, store: Store) -> Dataset:
-    """The dataset that a model was made with.
-
-    Raises:
-        ArtifactError: The model has none, or it is not in this store.
-    """
-    parent = next((parent for parent in model.manifest.parents if parent.kind is ArtifactKind.dataset), None)
-    if parent is None:
+def _on_samples(model: Artifact, runner: Runner) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
+    samples = Samples.load(model.path / SAMPLES)
+    if samples.target is None:
         raise ArtifactError(
-            f"`{model.label}` was made without a dataset", hint="give one when importing: `data.source=…`"
+            f"`{model.label}` was made without a dataset, and of samples without labels",
+            hint="give labels: `mltool.save(module, inputs, labels)`, or `data.source=` when importing",
         )
-    try:
-        return Dataset(store.find(parent.digest, ArtifactKind.dataset))
-    except ArtifactError as error:
-        raise ArtifactError(
-            f"the dataset `{parent.name or parent.digest[:12]}` of `{model.label}` is not usable: {error.message}",
-            hint="make it again with `mltool data add`",
-        ) from error
+    events.info(f"`{model.label}` was made without a dataset: measured on the samples that it carries")
+    return "samples", runner.run(samples.inputs), samples.target
 
 
 def _measured(
@@ -99,10 +94,11 @@ def _measured(
         from mltool.modeling.tasks.task import task_metrics  # the user's own code, which may need torch
         from mltool.modeling.user_code import import_object
 
-        return task_metrics("custom", outputs, target_N, import_object(path, "task.metric")), {}
-    if not has_metrics(outputs, target_N):
+        return task_metrics("custom", outputs, target_N, import_object(expand(path), "task.metric")), {}
+    task = task_of(model)
+    if not has_metrics(task):
         raise DataError(
             f"`{model.label}` has a custom task without a metric",
             hint="train it with `task.metric=package.module:function`",
         )
-    return metrics_of(outputs, target_N), intervals_of(outputs, target_N, job.confidence)
+    return metrics_of(task, outputs, target_N), intervals_of(task, outputs, target_N, job.confidence)

@@ -49,6 +49,11 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
             f"`{path.name}` holds weights, but not the network that they belong to",
             hint="give its class as `model.target=package.module:Class`",
         )
+    if path.suffix == ".onnx" and job.model.target is not None:
+        raise ConfigError(
+            f"`model.target={job.model.target}` goes with weights, but `{path.name}` is a whole graph",
+            hint="leave it out",
+        )
     if path.suffix != ".onnx":
         check_network(job.model)
     dataset = open_dataset(job.data, store)
@@ -58,6 +63,7 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
         form, task = _graph(path, job, dataset.schema, splits["train"])
     else:
         form, task = _network(path, job, dataset.schema, splits["train"])
+    _say_what_outputs_mean(dataset.schema, task)
     made = Made(
         form=form,
         task=task,
@@ -71,6 +77,15 @@ def import_model(weights: str, plan: Resolved[ImportJob], store: Store) -> Artif
     return package(made, model_name(job.name, job.data, dataset), store)
 
 
+def _say_what_outputs_mean(schema: Schema, task: Task) -> None:
+    """The order of the classes is the one thing that weights do not tell, and that nothing can check without labels."""
+    classes = schema.target.classes
+    if task.kind == "classification" and not all(name.isdecimal() for name in classes):
+        shown = ", ".join(f"{code} is `{name}`" for code, name in enumerate(classes[:10]))
+        rest = ", …" if len(classes) > 10 else ""
+        events.info(f"of the network's outputs, {shown}{rest}; `data.classes=` gives them in another order")
+
+
 def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tuple[Form, Task]:
     network = make_network(job.model, schema, seed=0)
     load_weights(network, read_weights(path, job.part), path)
@@ -78,7 +93,10 @@ def _network(path: Path, job: ImportJob, schema: Schema, train: Columns) -> tupl
     input_names(network, schema)
     modules = preprocessing.unfitted(schema)
     if schema.image is not None:
-        events.warning("the network gets pixels scaled to 0..1; compare the accuracy with the one you know")
+        events.warning(
+            "the network gets pixels scaled to 0..1: if it was trained on others, put the scaling into its forward; "
+            "compare the accuracy with the one you know"
+        )
     inputs, _ = train.take(slice(0, PROBE_ROWS))
     prepared = [module(torch.from_numpy(x)) for module, x in zip(modules, inputs.values(), strict=True)]
     task = make_task(job.task, schema, answer_of(network, prepared))

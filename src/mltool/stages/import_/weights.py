@@ -116,6 +116,12 @@ def _without_prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
             )
     # Of equals, the first.
     taken_off = max(whole[:1] or inner, key=lambda prefix: len(wanted.keys() & inner[prefix].keys()))
+    own = sorted(key for key in weights if key.startswith(("preprocess.", "head.")))
+    if taken_off == "network." and own:
+        raise ConfigError(
+            f"`{path}` holds the weights of an mltool model, whose preprocessing (`{own[0]}`) would be lost",
+            hint="use that model itself: `mltool models list`",
+        )
     if taken_off:
         left_out = len(weights) - len(inner[taken_off])
         rest = f", and left out {left_out} others (such as a loss or an optimizer's state)" if left_out else ""

@@ -15,7 +15,8 @@ class PredictJob:
 
     batch_size: int = setting(256, minimum=1)
 
-    backend: str = setting("onnxruntime", choices=backends.names)
+    backend: str = setting("auto", choices=lambda: ("auto", *backends.names()))
+    """`auto` is the runtime that the model was compiled for, else ONNX Runtime."""
 
     threads: int | None = setting(None, minimum=1, maximum=1024)
     """CPU threads; all cores by default."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from mltool.artifacts.artifact import Artifact
 from mltool.core import events
-from mltool.core.errors import ConfigError
-from mltool.datasets.encoder import Encoder, check_array, check_nothing_missing
-from mltool.datasets.records_file import read_records
+from mltool.core.errors import ConfigError, InputError
+from mltool.datasets.encoder import Encoder, check_finite, checked_arrays
+from mltool.datasets.records_file import encode_objects, read_records
 from mltool.datasets.schema import Schema, schema_of
 from mltool.runtimes.runner import load, run_batches
 from mltool.stages.predict.config import PredictJob
@@ -28,9 +28,9 @@ def predict(model: Artifact, job: PredictJob, records: Any) -> Iterator[dict[str
     """
     schema = schema_of(model)
     inputs = _arrays(schema, job, records)
-    check_nothing_missing(schema, inputs)
+    check_finite(inputs, schema)
     num_samples = len(next(iter(inputs.values())))
-    runner, encoder = load(model, job.backend, job.threads), Encoder(schema)
+    runner, encoder = load(model, None if job.backend == "auto" else job.backend, job.threads), Encoder(schema)
     with events.track("predict", num_samples, "samples") as bar:
         for outputs in run_batches(runner, inputs, job.batch_size):
             answers = encoder.decode(outputs)
@@ -43,13 +43,25 @@ def _arrays(schema: Schema, job: PredictJob, records: Any) -> Mapping[str, np.nd
         if job.input is None:
             raise ConfigError("there is nothing to predict", hint="give `input=FILE`, or `input=-` for standard input")
         return read_records(job.input, schema).arrays
-    if isinstance(records, Mapping) and all(isinstance(value, np.ndarray) for value in records.values()):
-        specs = {spec.name: spec for spec in schema.inputs}
-        return {name: check_array(array, specs[name]) if name in specs else array for name, array in records.items()}
-    if hasattr(records, "__array__"):  # numpy, or a tensor
-        return {schema.inputs[0].name: check_array(np.asarray(records), schema.inputs[0])}
+    if isinstance(records, Mapping) and records and all(_is_array(value) for value in records.values()):
+        return checked_arrays({name: _array(value) for name, value in records.items()}, schema)
+    if _is_array(records):
+        if len(schema.inputs) != 1:
+            taken = ", ".join(f"`{spec.name}`" for spec in schema.inputs)
+            raise InputError(f"one array is given, but the model takes {taken}", hint="give them by name")
+        array, spec = _array(records), schema.inputs[0]
+        return checked_arrays({spec.name: array[np.newaxis] if array.shape == spec.shape else array}, schema)
     if isinstance(records, Mapping):
-        return Encoder(schema).encode([records])
-    if isinstance(records, Sequence):
-        return Encoder(schema).encode(records)
+        records = [records]
+    if isinstance(records, Sequence) and not isinstance(records, bytes | bytearray):
+        return encode_objects(records, schema) if len(records) else Encoder(schema).encode([])
     raise ConfigError(f"a `{type(records).__name__}` cannot be predicted", hint="give dictionaries, an array or a file")
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
+
+
+def _array(value: Any) -> np.ndarray:
+    """A numpy array, or a tensor of any kind, as an array."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)

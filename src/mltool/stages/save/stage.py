@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,9 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.references import check_name
 from mltool.artifacts.store import Store
 from mltool.core.errors import ConfigError, MltoolError
+from mltool.datasets.classes import check_distinct
 from mltool.datasets.columns import Columns
+from mltool.datasets.readers.arrays import is_one_hot
 from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling import preprocess as preprocessing
 from mltool.modeling.config import ModelConfig, TaskConfig
@@ -50,9 +53,14 @@ def save(
     """
     if not isinstance(module, nn.Module):
         raise ConfigError(f"`mltool.save` needs an `nn.Module`, not a `{type(module).__name__}`")
+    classes = None if classes is None else [str(name) for name in classes]
+    if classes is not None:
+        check_distinct(classes, "classes")
     inputs = _named(module, sample_inputs)
     labels = None if sample_labels is None else _array(sample_labels, "sample_labels", "biufU")
     _check_lengths(inputs, labels)
+    if any(tensor.device.type != "cpu" for tensor in (*module.parameters(), *module.buffers())):
+        module = copy.deepcopy(module).cpu()  # where the graph is made; the script's own stays where it is
     probed = [torch.from_numpy(np.array(array[:PROBE_ROWS])) for array in inputs.values()]
     with evaluating(module):
         answer = answer_of(module, probed)
@@ -140,6 +148,10 @@ def _target(labels: np.ndarray, classes: Sequence[str] | None, width: int) -> tu
     """What the labels are; codes without names are counted by the module's outputs, as some classes may be absent."""
     if labels.dtype.kind == "U":
         return _target_of_names(labels, classes)
+    if labels.ndim == 2 and labels.shape[1] == width and is_one_hot(labels):
+        labels = labels.argmax(axis=1)
+    if labels.dtype.kind in "biu" and labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.dtype.kind in "biu" and labels.ndim == 1:
         codes_N = labels.astype(np.int64)
         named = tuple(classes or (str(code) for code in range(max(width, int(codes_N.max()) + 1))))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from mltool.artifacts import digest
 from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
+from mltool.core.errors import MltoolError
 from mltool.modeling.training import checkpoint
 from mltool.stages.train.config import TrainJob
 
@@ -36,6 +37,7 @@ class Run:
     key: str
     artifact: str | None
     memory: dict[str, Any]
+    _lock: BaseFileLock | None = None
 
     @property
     def id(self) -> str:
@@ -48,19 +50,24 @@ class Run:
             self._write()
         return self.memory[name]
 
+    def hold(self) -> bool:
+        """Keep other processes from resuming the run; False if one of them is at it."""
+        lock = FileLock(str(self.folder / _LOCK), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        self._lock = lock
+        return True
+
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from resuming the run while this one is at it."""
-        with FileLock(str(self.folder / _LOCK)):
-            yield
-
-    @property
-    def is_held(self) -> bool:
+        """Let go of the run when the block ends."""
         try:
-            with FileLock(str(self.folder / _LOCK), timeout=0):
-                return False
-        except Timeout:
-            return True
+            yield
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     def finish(self, artifact: str) -> None:
         self.artifact = artifact
@@ -72,26 +79,29 @@ class Run:
 
 
 def new_run(store: Store, key: str) -> Run:
+    """A run that nobody else can resume, because it is held."""
     now = datetime.datetime.now(datetime.UTC)
     folder = store.runs / f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     with explained_disk_errors(store.root):
         folder.mkdir(parents=True)
         run = Run(folder, key, None, {})
+        run.hold()
         run._write()
     return run
 
 
 def unfinished_run(store: Store, key: str) -> Run | None:
-    """The newest run with this key that wrote a checkpoint, came to no end, and that nobody is working on."""
-    fitting = _runs(store, key)
-    return next(
-        (
-            run
-            for run in fitting
-            if run.artifact is None and (run.folder / checkpoint.FILE).exists() and not run.is_held
-        ),
-        None,
-    )
+    """The newest run with this key that wrote a checkpoint and came to no end, held.
+
+    Raises:
+        MltoolError: Another process is at it.
+    """
+    for run in _runs(store, key):
+        if run.artifact is None and (run.folder / checkpoint.FILE).exists():
+            if not run.hold():
+                raise MltoolError(f"another process is training run `{run.id}`", hint="wait for it, or end it")
+            return run
+    return None
 
 
 def finished_run(store: Store, key: str) -> Run | None:
@@ -114,11 +124,11 @@ def _runs(store: Store, key: str) -> Iterator[Run]:
             continue  # killed before it wrote its first line
 
 
-def run_key(job: TrainJob, data_digest: str) -> str:
-    """What makes two runs the same: every value that shapes the model, and the data, however its path was written.
+def run_key(job: TrainJob, data_digest: str, code: Mapping[str, str | None] | None = None) -> str:
+    """What makes two runs the same: every value that shapes the model, the data, and the user's own code.
 
     It is a digest of resolved values, so that another `${oc.env:LR}` is another run, and no secret is written.
     """
     shaping = [field.name for field in fields(job.train) if field.metadata.get("shapes", True)]
     train = {name: getattr(job.train, name) for name in shaping}
-    return digest.of_json([job.name, asdict(job.model), asdict(job.task), train, data_digest])
+    return digest.of_json([job.name, asdict(job.model), asdict(job.task), train, data_digest, dict(code or {})])

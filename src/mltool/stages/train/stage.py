@@ -19,10 +19,11 @@ from mltool.modeling.network import PROBE_ROWS, answer_of, check_network, input_
 from mltool.modeling.packaging.made import Made
 from mltool.modeling.packaging.network_form import NetworkForm
 from mltool.modeling.packaging.package import package
-from mltool.modeling.rebuild.recipe import recipe
+from mltool.modeling.preprocess import input_words
+from mltool.modeling.rebuild.recipe import code_digests, recipe
 from mltool.modeling.sources.names import model_name
 from mltool.modeling.sources.open import open_dataset
-from mltool.modeling.tasks.task import check_same_output_kind, make_task
+from mltool.modeling.tasks.task import check_same_output_kind, make_task, measured_again
 from mltool.modeling.training.feed import make_feed
 from mltool.modeling.training.loop import Fit
 from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, threads_for
@@ -48,10 +49,15 @@ def train(plan: Resolved[TrainJob], store: Store, *, resume: bool = False) -> Ar
 def _train(plan: Resolved[TrainJob], store: Store, *, resume: bool) -> Artifact:
     job = plan.config
     check_network(job.model)
+    device_for(job.train.device)
+    if job.model.target is not None and not {"data.source", "data.target"} & plan.origins.keys():
+        events.warning("no `data.source=` is given, so your network gets the embedded digits")
     dataset = open_dataset(job.data, store)
     name = model_name(job.name, job.data, dataset)
+    store.refs.versions(ArtifactKind.model, name)  # a damaged pointer file is met before hours of work, not after
     stored = plan.stored
-    run = _run_to_use(store, run_key(job, dataset.artifact.digest), resume)
+    key = run_key(job, dataset.artifact.digest, code_digests(job.model, job.task))
+    run = _run_to_use(store, key, resume)
     if run.artifact is not None:
         artifact = store.find(run.artifact, ArtifactKind.model)
         events.info(f"already complete: `{artifact.label}`")
@@ -73,7 +79,7 @@ def _run_to_use(store: Store, key: str, resume: bool) -> Run:
     done = finished_run(store, key)
     if done is not None:
         return done
-    events.info("there is no unfinished run with this config; starting a new one")
+    events.info("there is no unfinished run with this config, data and code; starting a new one")
     return new_run(store, key)
 
 
@@ -88,9 +94,11 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
     feed = make_feed(splits["train"], schema, modules, scale)
     probed, _ = feed.gather(np.arange(min(PROBE_ROWS, len(feed))))
     task = make_task(job.task, schema, answer_of(network, probed))
+    if job.model.target is not None:
+        events.info(f"the network gets {input_words(schema)}; it answers {task.in_words()}")
     check_same_output_kind(task, network, probed)
     threads = job.train.threads or threads_for(network, feed, job.train.batch_size)
-    bf16 = run.remembered("bf16", lambda: fastest_precision(network, task, feed, job.train, threads))
+    bf16 = run.remembered("bf16", lambda: fastest_precision(network, task, feed, job.train, threads, device))
     if bf16:
         network = as_channels_last(network)
     validation = make_feed(splits["validation"], schema, modules, scale)
@@ -102,6 +110,7 @@ def _trained(job: TrainJob, dataset: Dataset, stored: dict[str, Any], run: Run, 
             history = fit.run(resume=resume)
     finally:
         torch.set_num_threads(before)
+    task = measured_again(task, answer_of(network, probed))
     return Made(
         form=NetworkForm(network, modules, task, scale),
         task=task,

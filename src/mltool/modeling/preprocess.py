@@ -36,9 +36,9 @@ class ImageScaling(nn.Module):
         self.register_buffer("std_C", std_C)
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
-        mean, std = self.mean_C.view(1, -1, 1, 1), self.std_C.view(1, -1, 1, 1)
-        # A copy of its own, changed in place: four times as fast as three copies, and the same numbers.
-        return image_NCHW.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
+        mean, std = self.mean_C.view(1, -1, 1, 1) * 255.0, self.std_C.view(1, -1, 1, 1) * 255.0
+        # A copy of its own, changed in place by as few passes over the memory as there can be.
+        return image_NCHW.to(torch.float32, copy=True).sub_(mean).mul_(1.0 / std)
 
 
 class NumberScaling(nn.Module):

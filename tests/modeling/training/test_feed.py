@@ -157,7 +157,7 @@ def test_samples_are_prepared_in_chunks_without_a_gap(tmp_path: Path) -> None:
     columns = written(tmp_path, image=image, target=np.zeros(600, np.int64))  # 7 MiB: two chunks
     feed = make_feed(columns, schema, preprocess.unfitted(schema), (0.0, 1.0))
     inputs, _ = feed.gather(np.arange(600))
-    assert torch.equal(inputs[0], torch.from_numpy(image).float() / 255.0)
+    assert torch.allclose(inputs[0], torch.from_numpy(image).float() / 255.0, rtol=1e-6, atol=0.0)
 
 
 def test_a_tensor_is_copied_only_if_its_address_is_odd() -> None:

@@ -341,3 +341,13 @@ def test_a_misspelt_array_to_ignore_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"`idz` of `data\.ignore` is not in") as caught:
         arrays.understand(found, DataConfig(source="s.npz", ignore=("idz",)))
     assert caught.value.hint == "did you mean `ids`?"
+
+
+def test_many_small_entries_fill_the_memory_as_one_large_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mltool.core import host
+
+    many = {f"a{i}": np.zeros((6, 1 << 18), np.float32) for i in range(5)}
+    np.savez_compressed(tmp_path / "bomb.npz", **many, y=LABELS)  # type: ignore[arg-type]
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: 20 << 20)
+    with pytest.raises(DataError, match="more than the memory that is free"):
+        arrays.read(CONFIG, tmp_path / "bomb.npz")

@@ -406,3 +406,12 @@ def test_names_that_the_data_has_are_not_given_to_other_classes(store: Store) ->
     config = DataConfig(source="x.npz", classes=("1", "0"))
     with pytest.raises(ConfigError, match="the name that another has in the data"):
         write_dataset(arrays.understand(named, config), config, store, "x")
+
+
+def test_as_many_names_as_the_highest_code_are_one_too_few(store: Store) -> None:
+    codes = np.array([0, 2, 3] * 20)
+    config = DataConfig(source="x", classes=("none", "few", "many"))
+    kept = write_dataset(arrays.understand({"x": np.ones((60, 2), "f4"), "y": codes}, config), config, store, "x")
+    assert kept.schema.target.classes == ("none", "few", "many"), "names for the classes that there are"
+    assert sum(len(kept.split(name)) for name in ("train", "validation", "test")) == 60
+    assert kept.artifact.manifest.facts["num_damaged"] == 0

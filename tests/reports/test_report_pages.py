@@ -390,3 +390,22 @@ def contrast(one: np.ndarray, other: np.ndarray) -> float:
     linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (one, other)]
     bright, dark = sorted((float(c @ [0.2126, 0.7152, 0.0722]) for c in linear), reverse=True)
     return (bright + 0.05) / (dark + 0.05)
+
+
+def test_the_epoch_whose_weights_are_kept_is_the_one_with_the_lowest_loss() -> None:
+    losses = [0.9, 0.3, 0.5, 0.8]
+    history = [{"epoch": e, "validation_loss": loss} for e, loss in enumerate(losses, start=1)]
+    html = model_page(ModelReport(title="m", digest="d", created_utc="", task="custom", history=history))
+    check(html)
+    mark = float(re.findall(r'class="mark" d="M([\d.]+) ', html)[0])
+    dots = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', html)[: len(losses)]]
+    assert mark == pytest.approx(dots[1], abs=0.1)
+    assert ">kept</text>" in html
+
+
+def test_times_and_names_in_backticks_are_written_for_people() -> None:
+    report = DatasetReport(title="d", digest="d", created_utc="2025-03-14T09:26:53+00:00", notes=["left out `id <b>`"])
+    html = dataset_page(report)
+    check(html)
+    assert "2025-03-14 09:26 UTC" in html
+    assert "left out <code>id &lt;b&gt;</code>" in html

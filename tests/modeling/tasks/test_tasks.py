@@ -267,3 +267,11 @@ def test_looking_at_the_training_mode_leaves_no_trace(modes: tuple[bool, ...]) -
     assert not network.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["log_probabilities", "probabilities"])
+def test_one_row_that_is_no_distribution_makes_them_all_logits(kind: str) -> None:
+    answers = on_scale(LOGITS, kind).clone()
+    assert measure_output_kind(answers) == kind
+    answers[0, 0] = 0.5 * answers[0, 0] + 0.2 * (1 if kind == "probabilities" else -1)
+    assert measure_output_kind(answers) == "logits"

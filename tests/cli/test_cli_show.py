@@ -199,11 +199,3 @@ def test_a_difference_has_its_sign_and_its_share(before: float, after: float, sa
 )
 def test_durations_are_written_for_people(seconds: float, said: str) -> None:
     assert words.duration(seconds) == said
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "said"),
-    [(0, "0 B"), (2048, "2.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")],
-)
-def test_sizes_are_written_in_binary_units(num_bytes: int, said: str) -> None:
-    assert words.size(num_bytes) == said

@@ -248,7 +248,7 @@ def test_a_decode_that_does_not_fit_on_the_disk_is_refused_before_it_begins(
             return shutil.disk_usage(tmp_path).total * 2
 
     config = DataConfig(source=str(write_table(tmp_path)))
-    with pytest.raises(MltoolError, match=r"decoding needs [\d.]+ GiB, but only [\d.]+ GiB are free") as caught:
+    with pytest.raises(MltoolError, match=r"decoding needs [\d.]+ GiB, but only [\d.]+ [GM]iB are free") as caught:
         write_dataset(Huge(table.read(config, Path(config.source))), config, store, "pets")
     assert "MLTOOL_HOME" in str(caught.value.hint)
     assert "of disk;" in heard.text

@@ -12,6 +12,7 @@ from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
 from mltool.cli.output import Mode
 from mltool.cli.show import draw_checks, draw_metrics, show_artifact
+from mltool.core import units
 
 _NUM_METRICS = 2
 
@@ -44,7 +45,7 @@ def _list_row(row: Row) -> tuple[str, str, str, str, str]:
     shown = ", ".join(f"{name} {words.number(value)}" for name, value in metrics.items())
     status, word = words.verdict(row.manifest.checks)
     checks = f"{output.symbol(status)} {word}" if row.manifest.checks else ""
-    return row.label, made, words.size(row.size_bytes), shown, checks
+    return row.label, made, units.size(row.size_bytes), shown, checks
 
 
 def show_descent(shown: Descent) -> None:
@@ -124,7 +125,7 @@ def show_garbage(found: Sequence[Path], *, asking: bool = False) -> None:
     for path in found:
         (output.say if asking else output.write)(output.relative(path) if output.mode() is Mode.human else str(path))
     if found:
-        output.say(f"{words.count(len(found), 'folder')}, {words.size(num_bytes)}")
+        output.say(f"{words.count(len(found), 'folder')}, {units.size(num_bytes)}")
     else:
         output.say("nothing to delete")
 
@@ -137,4 +138,4 @@ def show_removed(paths: Sequence[Path], *, names: Sequence[str], num_bytes: int)
             output.write(str(path))
     else:
         what = ", ".join(f"`{name}`" for name in names) or words.count(len(paths), "folder")
-        output.say(f"deleted {what}, {words.size(num_bytes)}")
+        output.say(f"deleted {what}, {units.size(num_bytes)}")

@@ -16,6 +16,7 @@ from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
 from mltool.cli.output import Mode
+from mltool.core import units
 
 if TYPE_CHECKING:
     from mltool.core.config.load import Resolved
@@ -62,7 +63,7 @@ def _draw_artifact(artifact: Artifact, *, with_reasons: bool) -> None:
 
 def _draw_head(artifact: Artifact) -> None:
     made = words.day(artifact.manifest.created_utc)
-    parts = [artifact.kind.value, words.size(artifact.size_bytes), f"made {made} UTC"]
+    parts = [artifact.kind.value, units.size(artifact.size_bytes), f"made {made} UTC"]
     if artifact.ref:
         parts.append(f"digest {artifact.digest[: digest.SHORT]}")
     output.write(f"{output.paint(artifact.label, 'bold', sys.stdout)}  {', '.join(parts)}")
@@ -170,7 +171,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         name = key.removesuffix("_bytes").removeprefix("num_").replace("_", " ")
         texts = value if isinstance(value, list) else [value]
         for index, one in enumerate(texts):
-            text = words.size(one) if key.endswith("_bytes") else words.plain(one)
+            text = units.size(one) if key.endswith("_bytes") else words.plain(one)
             line = f"{'' if index else name:<16}  {text}"
             output.write(output.flowing(line, sys.stdout, indent=" " * 18))
     output.say("nothing was written: this was a dry run")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mltool.cli import output, words
 from mltool.cli.output import Mode
 from mltool.cli.show import open_report, show_artifact
+from mltool.core import units
 
 if TYPE_CHECKING:
     from mltool.runtimes.candidate import Tried
@@ -37,6 +38,6 @@ def _row(one: Tried) -> tuple[str, ...]:
         f"{output.symbol(mark)} {one.outcome}",
         "" if one.speedup is None else f"{one.speedup:.2f}x",
         "" if one.latency_ms is None else f"{words.number(one.latency_ms)} ms",
-        "" if one.size_mib is None else words.size(one.size_mib * 2**20),
+        "" if one.size_mib is None else units.size(one.size_mib * 2**20),
         one.reason,
     )

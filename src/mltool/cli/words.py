@@ -26,14 +26,6 @@ def difference(before: float, after: float) -> str:
     return f"{'+' if change > 0 else '-'}{number(abs(change))}{share}"
 
 
-def size(num_bytes: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if num_bytes < 1024:
-            return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
-        num_bytes /= 1024
-    return f"{num_bytes:.1f} GiB"
-
-
 def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"

@@ -17,7 +17,7 @@ from mltool.artifacts.draft import Draft
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
 from mltool.artifacts.writing import write_json
-from mltool.core import events
+from mltool.core import events, units
 from mltool.core.errors import ArtifactError, DataError, MltoolError
 from mltool.datasets.classes import absent_from, with_names
 from mltool.datasets.columns import TARGET, Columns, column_writers, open_columns
@@ -176,10 +176,10 @@ def _named(artifact: Artifact, store: Store, name: str) -> Artifact:
 def _check_space(source: Source, store: Store) -> None:
     needed, free = source.estimated_bytes(), shutil.disk_usage(store.root).free
     if needed > LARGE_BYTES:
-        events.info(f"decoding takes {needed / 2**30:.1f} GiB of disk; {free / 2**30:.1f} GiB are free")
+        events.info(f"decoding takes {units.size(needed)} of disk; {units.size(free)} are free")
     if needed > free:
         raise MltoolError(
-            f"decoding needs {needed / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB are free in `{store.root}`",
+            f"decoding needs {units.size(needed)}, but only {units.size(free)} are free in `{store.root}`",
             hint="set MLTOOL_HOME to a folder on a larger disk, or lower `data.image_size`",
         )
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from mltool.core import host
+from mltool.core import host, units
 from mltool.core.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -46,7 +46,7 @@ def opened_npz(stream: IO[bytes], name: str) -> Iterator[Mapping[str, Array]]:
             # The zip reads no more of an entry than it declares, so that a small file cannot fill the memory.
             needed = sum(int(entry.file_size) for entry in archive.zip.infolist())
             if needed > host.available_memory_bytes():
-                raise DataError(f"{name} unpacks to {needed / 2**30:.1f} GiB, more than the memory that is free")
+                raise DataError(f"{name} unpacks to {units.size(needed)}, more than the memory that is free")
             yield archive
     except UNREADABLE as error:
         if "allow_pickle" in str(error) or "pickled" in str(error):

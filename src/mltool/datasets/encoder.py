@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mltool.core.errors import InputError
+from mltool.datasets.array_checks import cast, check_array
 from mltool.datasets.cells import (
     FLOAT32_MAX,
     MISSING_TEXT,
@@ -222,80 +223,6 @@ class Encoder:
         raise RecordError(index, f"unknown field `{shorten(name)}`", hint=hint)
 
 
-def check_array(array: Array, spec: TensorSpec) -> Array:
-    """A whole array [N,*shape] in the dtype of `spec`; values that would change on the way are refused.
-
-    Raises:
-        InputError: The shape differs, or the values do not fit the dtype.
-    """
-    if array.ndim == 0 or array.shape[1:] != spec.shape:
-        wanted = ", ".join(map(str, ("N", *spec.shape)))
-        raise InputError(f"`{spec.name}` has the shape {list(array.shape)}, but [{wanted}] is needed")
-    try:
-        return _cast(array, spec.dtype)
-    except ValueError as error:
-        raise InputError(f"`{spec.name}` {error}") from error
-
-
-def checked_arrays(arrays: Mapping[str, Array], schema: Schema) -> dict[str, Array]:
-    """Whole arrays by input name as the inputs of a model, whoever made them.
-
-    Raises:
-        InputError: A name, a shape, a dtype or the number of rows differs; a code is of no category; or a value is
-            infinite, or NaN where nothing fills it in.
-    """
-    specs = {spec.name: spec for spec in schema.inputs}
-    for name in arrays:
-        if name not in specs:
-            raise InputError(f"the model has no input `{name}`", hint=did_you_mean(name, specs, "inputs"))
-    for name in specs:
-        if name not in arrays:
-            raise InputError(f"the input `{name}` is missing", hint=f"the inputs are {', '.join(specs)}")
-    checked = {name: check_array(arrays[name], spec) for name, spec in specs.items()}
-    lengths = {name: len(array) for name, array in checked.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"the inputs differ in their number of rows: {lengths}")
-    if not all(lengths.values()):
-        return checked
-    check_finite(checked, schema)
-    for k, column in enumerate(schema.columns_of("category")):
-        codes_N = checked["categories"][:, k]
-        if codes_N.min() < UNKNOWN_CATEGORY or codes_N.max() > len(column.vocabulary):
-            raise InputError(f"the codes of `{column.name}` must be from 0 to {len(column.vocabulary)}")
-    return checked
-
-
-def check_finite(arrays: Mapping[str, Array], schema: Schema) -> None:
-    """Refuse infinite values, and NaN where nothing fills it in: everywhere but in number columns.
-
-    Raises:
-        InputError: Names the input and the first such row, counted from 1.
-    """
-    filled = {"numbers"} if schema.columns_of("number") else set()
-    for name, array in arrays.items():
-        if array.dtype.kind != "f" or not array.size:
-            continue
-        bad = np.isinf(array) if name in filled else ~np.isfinite(array)
-        rows = np.flatnonzero(bad.reshape(len(array), -1).any(axis=1))
-        if len(rows):
-            value = "an infinite value" if np.isinf(array[rows[0]]).any() else "NaN"
-            raise InputError(f"`{name}` holds {value} in row {rows[0] + 1}, which the model cannot answer for")
-
-
-def _cast(array: Array, dtype_name: str) -> Array:
-    dtype = np.dtype(dtype_name)
-    if array.dtype == dtype:
-        return array
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"holds {array.dtype}, but {dtype_name} is needed")
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(dtype)
-    lost = np.isinf(cast) & ~np.isinf(array) if dtype.kind == "f" else cast != array
-    if lost.any():
-        raise ValueError(f"holds {array[lost].flat[0]}, which {dtype_name} cannot hold")
-    return cast
-
-
 def _lookup(texts: Sequence[str], *, first_code: int) -> dict[str, int]:
     return {category_key(text): code for code, text in enumerate(texts, start=first_code)}
 
@@ -373,7 +300,7 @@ def _tensor(value: Any, spec: TensorSpec, index: int) -> Array:
     if array.shape != spec.shape:
         raise RecordError(index, f"`{spec.name}` has the shape {list(array.shape)}, but {list(spec.shape)} is needed")
     try:
-        return _cast(array, spec.dtype)
+        return cast(array, spec.dtype)
     except ValueError as error:
         raise RecordError(index, f"`{spec.name}` {error}") from error
 

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from mltool.core import events
 from mltool.core.errors import DataError, InputError
+from mltool.datasets.array_checks import checked_arrays
 from mltool.datasets.cells import did_you_mean, json_lines, shorten, sniff_delimiter
-from mltool.datasets.encoder import Encoder, RecordError, checked_arrays
+from mltool.datasets.encoder import Encoder, RecordError
 from mltool.datasets.npz import opened_npz
 from mltool.datasets.reading import content_of
 from mltool.datasets.schema import Schema

@@ -10,7 +10,8 @@ import numpy as np
 from mltool.artifacts.artifact import Artifact
 from mltool.core import events
 from mltool.core.errors import ConfigError, InputError
-from mltool.datasets.encoder import Encoder, check_finite, checked_arrays
+from mltool.datasets.array_checks import check_finite, checked_arrays
+from mltool.datasets.encoder import Encoder
 from mltool.datasets.records_file import encode_objects, read_records
 from mltool.datasets.schema import Schema, schema_of
 from mltool.runtimes.runner import load, run_batches

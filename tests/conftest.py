@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from mltool.artifacts.store import Store
 
 settings.register_profile("mltool", deadline=None)  # a busy machine is no failure
 settings.load_profile("mltool")
+
+# A shell that starts the suite in the background lets it, and what it starts, ignore Ctrl-C: tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,6 @@ LINES = "".join(f'{{"size": {i}, "kind": "{"ab"[i % 2]}"}}\n' for i in range(40)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / ".mltool")
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "corn.jsonl.gz"
     path.write_bytes(gzip.compress(LINES.encode()))

@@ -2,76 +2,22 @@ from __future__ import annotations
 
 import math
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_testing import NASTY, Document, check
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from mltool.reports.confusion import MAX_TINT
-from mltool.reports.dataset_page import ColumnSummary, DatasetReport, dataset_page
+from mltool.reports.dataset_page import DatasetReport, dataset_page
 from mltool.reports.markup import Html, escape, number, percent, shorten
 from mltool.reports.model_page import ModelReport, model_page
 from mltool.reports.page import Section, badge, grouped_key_values, key_values, metric_name, page, table
 from mltool.reports.style import STYLE
-
-VOID = {"meta", "img"}
-NASTY = "<script>alert('1')</script>\"&\x00\ud800"
-
-
-class Document(HTMLParser):
-    """What a browser would make of a page: its elements and text, all closed in turn."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def check(html: str) -> Document:
-    """Balanced, self-contained, without scripts, and readable without eyes."""
-    document = Document(html)
-    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    for tag, attributes in document.elements:
-        assert tag not in {"script", "link", "iframe", "object", "base", "form"}
-        assert not any(name.startswith("on") for name in attributes)
-        if tag == "img":
-            assert str(attributes["src"]).startswith("data:image/")
-            assert "alt" in attributes
-        else:
-            assert "src" not in attributes
-        if "href" in attributes:
-            assert str(attributes["href"])[:1] == "#"
-            assert str(attributes["href"])[1:] in ids
-        if tag == "svg":
-            assert attributes["role"] == "img"
-    assert len(re.findall(r"<svg[^>]*><title>[^<]+</title>", html)) == html.count("<svg")
-    assert not re.search(r"https?:|//cdn|@import|url\(", html)
-    html.encode()
-    return document
 
 
 def digits_report() -> ModelReport:
@@ -254,53 +200,6 @@ def test_no_text_of_a_model_report_becomes_markup(text: str) -> None:
     )
     document = check(model_page(report))
     assert document.text.count("<script>alert(") > 15
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.text(min_size=1) | st.just(NASTY))
-def test_no_text_of_a_dataset_report_becomes_markup(text: str) -> None:
-    text = text + NASTY
-    report = DatasetReport(
-        title=text,
-        digest=text,
-        created_utc=text,
-        num_rows={text: 3},
-        class_counts={text: {text: 1}},
-        samples={text: [np.zeros((2, 2), np.uint8)]},
-        columns=[
-            ColumnSummary(name=text, kind=text, role=text, top=[(text, 1)]),
-            ColumnSummary(name=text, kind="number", role="target", edges=[0, 1], counts=[3]),
-        ],
-        notes=[text],
-        damage=[{text: text}],
-        provenance={text: {text: text}},
-        next_commands=[text],
-    )
-    assert check(dataset_page(report)).text.count("<script>alert(") > 10
-
-
-def test_an_empty_dataset_report_is_a_page() -> None:
-    check(dataset_page(DatasetReport(title="d@1", digest="", created_utc="")))
-
-
-def test_a_dataset_page_says_what_it_leaves_out() -> None:
-    report = DatasetReport(
-        title="d@1",
-        digest="d",
-        created_utc="t",
-        num_rows={"train": 7, "test": 3},
-        columns=[ColumnSummary(name=f"c{i}", kind="number", missing=0.0004, counts=[1, 2]) for i in range(784)],
-        class_counts={"train": {f"k{i}": 1 for i in range(100)}},
-        samples={f"k{i}": [np.zeros((8, 8), np.uint8)] for i in range(100)},
-        damage=[{"where": i, "problem": "truncated"} for i in range(100)],
-        num_damaged=5000,
-    )
-    html = dataset_page(report)
-    document = check(html)
-    for words in ("The first 200 of 784 columns", "100 of 5,000 listed", "The first 40 of 100 classes", "70.0\u00a0%"):
-        assert words in document.text
-    assert "<0.1\u00a0%" in document.text
-    assert len(html) < 300_000
 
 
 def test_a_section_without_a_body_is_left_out_and_anchors_differ() -> None:

@@ -1,70 +1,19 @@
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from verify_testing import SIGNATURE, WEIGHT, X, checked, expected, failed, graph, samples
 
 from mltool.artifacts.checks import Check, CheckStatus
 from mltool.datasets.schema import TensorSpec
-from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
+from mltool.runtimes.backends.onnxruntime import OnnxRuntimeRunner
 from mltool.runtimes.runner import Signature
-from mltool.runtimes.samples import SAMPLES, Samples
-from mltool.runtimes.verify import CHECK_IDS, Limits, relative_error, verify, verify_in_fresh_process
-
-# A classifier written by hand: x [N,4] @ weight [4,3], then softmax. Its answers are computed with numpy, so a graph
-# is never held against itself.
-
-RNG = np.random.default_rng(0)
-WEIGHT = RNG.normal(size=(4, 3)).astype(np.float32)
-X = RNG.normal(size=(64, 4)).astype(np.float32)
-SIGNATURE = Signature(
-    (TensorSpec("x", "float32", (4,)),),
-    (TensorSpec("logits", "float32", (3,)), TensorSpec("probabilities", "float32", (3,))),
-)
-
-
-def expected(weight: np.ndarray = WEIGHT) -> dict[str, np.ndarray]:
-    logits = X @ weight
-    return {"logits": logits, "probabilities": np.exp(logits) / np.exp(logits).sum(1, keepdims=True)}
-
-
-def graph(weight: np.ndarray = WEIGHT, *between: onnx.NodeProto, **constants: np.ndarray) -> bytes:
-    """The graph, with nodes put between `product` and `logits`; the last of them must give `logits`."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "weight"], ["product"]),
-        *(between or [helper.make_node("Identity", ["product"], ["logits"])]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    made = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("logits", "probabilities")],
-        [numpy_helper.from_array(array, name) for name, array in {"weight": weight, **constants}.items()],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def samples(outputs: dict[str, np.ndarray] | None = None, labelled: bool = True) -> Samples:
-    outputs = outputs or expected()
-    return Samples({"x": X}, outputs, expected()["logits"].argmax(1) if labelled else None)
-
-
-def checked(graph_bytes: bytes, given: Samples | None = None, **limits: float) -> dict[str, Check]:
-    runner = OnnxRuntimeRunner(graph_bytes, SIGNATURE, threads=1)
-    return {check.id: check for check in verify(runner, given or samples(), Limits(**limits), "classification")}
-
-
-def failed(checks: dict[str, Check]) -> set[str]:
-    return {name for name, check in checks.items() if check.status is CheckStatus.failed}
+from mltool.runtimes.samples import Samples
+from mltool.runtimes.verify import CHECK_IDS, Limits, relative_error, verify
 
 
 def test_a_right_graph_passes_every_check() -> None:
@@ -305,112 +254,3 @@ def test_an_error_is_relative_to_the_largest_value_and_shapes_must_agree() -> No
     assert relative_error(np.zeros((2, 1)), np.zeros(2)) == np.inf
     assert relative_error(np.zeros(0), np.zeros(0)) == 0.0
     assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))
-
-
-# In a fresh process ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Callable[..., Path]:
-    def make(graph_bytes: bytes, given: Samples | None = None) -> Path:
-        (tmp_path / GRAPH).write_bytes(graph_bytes)
-        (given or samples()).save(tmp_path / SAMPLES)
-        return tmp_path
-
-    return make
-
-
-@pytest.fixture
-def startup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Code that every new interpreter runs before anything else."""
-
-    def write(code: str) -> Path:
-        (tmp_path / "startup").mkdir()
-        path = tmp_path / "startup" / "sitecustomize.py"
-        path.write_text(code)
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path.parent), os.environ.get("PYTHONPATH", "")]))
-        return path.parent
-
-    return write
-
-
-def test_a_graph_is_verified_in_another_process_without_torch(
-    folder: Callable[..., Path], startup: Callable[[str], Path]
-) -> None:
-    seen = startup(
-        "import atexit, os, pathlib, sys\n"
-        "if '-m' in sys.orig_argv and 'mltool.runtimes.verify' in sys.orig_argv:\n"
-        "    trace = pathlib.Path(__file__).parent\n"
-        "    atexit.register(lambda: (trace / f'{os.getpid()}.txt').write_text(' '.join(sys.modules)))\n"
-    )
-    checks = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
-    assert [check.id for check in checks] == ["fresh_process", *CHECK_IDS]
-    assert {check.status for check in checks} == {CheckStatus.passed}
-    (trace,) = seen.glob("*.txt")
-    assert int(trace.stem) != os.getpid()
-    assert not {"torch", "scipy", "onnx", "pyarrow"} & set(trace.read_text().split())
-
-
-def test_a_wrong_graph_fails_in_the_fresh_process_too(folder: Callable[..., Path]) -> None:
-    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, task="classification")
-    assert failed({check.id: check for check in checks}) == {"relative_error", "class_agreement", "task_metric_drop"}
-
-
-def test_limits_reach_the_fresh_process(folder: Callable[..., Path]) -> None:
-    loose = Limits(relative_error=10.0, class_agreement=0.0, task_metric_drop=1.0)
-    checks = verify_in_fresh_process(folder(graph(-WEIGHT)), SIGNATURE, loose, task="classification")
-    assert not failed({check.id: check for check in checks})
-
-
-@pytest.mark.parametrize("content", [b"", b"no graph", graph()[:-60]])
-def test_a_graph_that_does_not_load_fails_and_the_rest_is_not_run(content: bytes, folder: Callable[..., Path]) -> None:
-    first, *rest = verify_in_fresh_process(folder(content), SIGNATURE)
-    assert (first.id, first.status) == ("fresh_process", CheckStatus.failed)
-    assert first.detail.startswith("ONNX Runtime cannot load the graph: ")
-    assert [(check.id, check.status) for check in rest] == [(name, CheckStatus.not_run) for name in CHECK_IDS]
-
-
-def test_samples_that_cannot_be_read_fail_as_well(folder: Callable[..., Path]) -> None:
-    path = folder(graph())
-    (path / SAMPLES).write_bytes((path / SAMPLES).read_bytes()[:100])
-    first, *_ = verify_in_fresh_process(path, SIGNATURE)
-    assert first.status is CheckStatus.failed
-    assert "samples.npz` cannot be read" in first.detail
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_process_that_crashes_is_a_failed_check(folder: Callable[..., Path], startup: Callable[[str], Path]) -> None:
-    startup(
-        "import os, signal, sys\nif 'mltool.runtimes.verify' in sys.orig_argv: os.kill(os.getpid(), signal.SIGSEGV)"
-    )
-    first, *rest = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
-    assert first == Check.failed("fresh_process", "the process ended with -11")
-    assert {check.status for check in rest} == {CheckStatus.not_run}
-
-
-def test_a_process_that_raises_shows_its_last_line(folder: Callable[..., Path]) -> None:
-    path = folder(graph())
-    (path / SAMPLES).unlink()
-    np.savez(path / SAMPLES, **{"input.x": X, "output.nothing": X})
-    first, *_ = verify_in_fresh_process(path, SIGNATURE)
-    assert first == Check.failed("fresh_process", "KeyError: 'nothing'")
-
-
-def test_a_graph_that_takes_too_long_is_a_failed_check(
-    folder: Callable[..., Path], startup: Callable[[str], Path]
-) -> None:
-    startup("import sys, time\nif 'mltool.runtimes.verify' in sys.orig_argv: time.sleep(60)")
-    first, *_ = verify_in_fresh_process(folder(graph()), SIGNATURE, timeout_s=0.5)
-    assert first == Check.failed("fresh_process", "the graph took longer than 0.5 s")
-
-
-@pytest.mark.parametrize("name", ["queue.py", "numpy.py", "onnxruntime.py"])
-def test_a_file_of_the_project_does_not_take_the_place_of_a_library(
-    name: str, folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / name).write_text("raise RuntimeError('the project, not the library')\n")
-    monkeypatch.chdir(project)
-    checks = verify_in_fresh_process(folder(graph()), SIGNATURE, task="classification")
-    assert {check.status for check in checks} == {CheckStatus.passed}

@@ -20,6 +20,7 @@ from mltool.cli.app import run
 from mltool.core.errors import CheckError, ConfigError
 from mltool.runtimes.runner import load
 from mltool.statistics.reference import Reference
+from mltool.variants.variant import float_ancestor
 
 pytestmark = pytest.mark.xdist_group("variants")
 
@@ -62,8 +63,8 @@ def test_a_variant_is_watched_by_its_own_answers(at_wide: mltool.Model) -> None:
 def test_a_variant_of_a_variant_starts_from_the_float_model(at_wide: mltool.Model) -> None:
     twin = mltool.quantize("wide@1").artifact
     again = mltool.compile_model(str(twin.path), "backend=onnxruntime", "precisions=fp32")
-    if not again.kept_parent:
-        assert again.artifact.manifest.parents[0].digest == at_wide.digest
+    assert float_ancestor(twin, open_store()).digest == at_wide.digest
+    assert [one.candidate.scheme for one in again.tried[1:]] == ["fp32"] * (len(again.tried) - 1)
     assert again.tried[0].candidate.scheme == "int8_static", "what is to beat is the variant itself"
 
 

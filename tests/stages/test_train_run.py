@@ -27,11 +27,6 @@ def key(data: str = DATA, name: str | None = None, **train: Any) -> str:
 KEY = key()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / ".mltool")
-
-
 def stopped(store: Store) -> Run:
     run = new_run(store, KEY)
     (run.folder / checkpoint.FILE).write_bytes(b"weights")

@@ -9,7 +9,7 @@ from mltool.runtimes.candidate import Candidate, Tried
 from mltool.variants.choose import fastest, pays
 
 
-def tried(precision: str, speedup: float | None, *, outcome: str = "slower", size_mib: float = 1.0) -> Tried:
+def tried(precision: str, speedup: float | None, *, outcome: str = "passed", size_mib: float = 1.0) -> Tried:
     options = {"precision": "bf16"} if precision == "bf16" else {}
     candidate = Candidate("onnxruntime", "fp32" if precision == "bf16" else precision, options=options)
     latency_ms = None if speedup is None else 1 / speedup

@@ -9,7 +9,7 @@ from typing import Any
 from mltool.reports.markup import Html, escape, number
 from mltool.reports.page import Section, badge, commands, figures, grouped_key_values, metric_name, page, table
 
-_OUTCOMES = {"chosen": "passed", "kept": "not_run", "slower": "not_run", "failed": "failed", "error": "failed"}
+_OUTCOMES = {"chosen": "passed", "kept": "not_run", "passed": "not_run", "failed": "failed", "error": "failed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class VariantReport:
     """How it was made: `quantize` or `compile`."""
     parent: str
     candidates: Sequence[Mapping[str, Any]]
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """The one of them that this variant is, whether it passed or not."""
     checks: Sequence[Mapping[str, Any]] = ()
     metrics: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
     """Before and after, by name."""
@@ -32,7 +34,6 @@ class VariantReport:
 
 def variant_page(report: VariantReport) -> str:
     """One self-contained HTML document."""
-    chosen = next((c for c in report.candidates if c["outcome"] in ("chosen", "failed")), {})
     subtitle = Html(
         f"Variant of {escape(report.parent)} by {escape(report.claim)}, "
         f'<code title="{escape(report.digest)}">{escape(report.digest[:12])}</code>'
@@ -43,9 +44,11 @@ def variant_page(report: VariantReport) -> str:
         Section("Metrics", _metrics(report.metrics), f"Measured on the {report.metrics_split} split"),
         Section("Configuration", grouped_key_values(report.config)),
         Section("Host", grouped_key_values(report.host)),
-        Section("Next", commands([f"mltool models compare {report.parent} {report.title}"])),
+        Section("Next", commands([f"mltool models compare {report.parent} {report.digest[:12]}"])),
     ]
-    return page(report.title, subtitle, sections, lead=_headlines(chosen), footer=f"{report.title}, {report.digest}")
+    return page(
+        report.title, subtitle, sections, lead=_headlines(report.chosen), footer=f"{report.title}, {report.digest}"
+    )
 
 
 def _headlines(chosen: Mapping[str, Any]) -> Html:

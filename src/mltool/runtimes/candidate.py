@@ -47,7 +47,8 @@ class Tried:
     """What came of one candidate.
 
     Attributes:
-        outcome: `chosen`, `kept` (what the others had to beat), `slower`, `failed` (a check) or `error`.
+        outcome: `chosen`, `kept` (what the others had to beat), `passed` (and did not pay, or another
+            is better), `failed` (a check) or `error`.
         speedup: Against what was to beat, as a ratio; None where it was not timed.
         reason: Why it was not chosen.
     """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 Call = Callable[[], object]
+Key = TypeVar("Key", bound=Hashable)
 
 ROUNDS = 7
 ROUND_S = 0.08
@@ -14,10 +16,10 @@ ROUND_S = 0.08
 _WARM_UP_CALLS = 3
 
 
-def take_turns(calls: Mapping[str, Call], *, rounds: int = ROUNDS, round_s: float = ROUND_S) -> dict[str, list[float]]:
-    """Milliseconds a call by name, one mean a round; in every round each of the calls has its turn."""
+def take_turns(calls: Mapping[Key, Call], *, rounds: int = ROUNDS, round_s: float = ROUND_S) -> dict[Key, list[float]]:
+    """Milliseconds a call by key, one mean a round; in every round each of the calls has its turn."""
     repeats = {name: _repeats(call, round_s) for name, call in calls.items()}
-    means: dict[str, list[float]] = {name: [] for name in calls}
+    means: dict[Key, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             started = time.perf_counter()
@@ -30,19 +32,6 @@ def take_turns(calls: Mapping[str, Call], *, rounds: int = ROUNDS, round_s: floa
 def speedup(before_ms: list[float], after_ms: list[float]) -> float:
     """How many times as fast, as the median over rounds: the load of a round cancels out in its ratio."""
     return statistics.median(before / after for before, after in zip(before_ms, after_ms, strict=True))
-
-
-def latencies_ms(call: Call, *, seconds: float, at_least: int = 20) -> list[float]:
-    """The time of every single call, for percentiles."""
-    for _ in range(_WARM_UP_CALLS):
-        call()
-    measured: list[float] = []
-    ends = time.perf_counter() + seconds
-    while len(measured) < at_least or time.perf_counter() < ends:
-        started = time.perf_counter()
-        call()
-        measured.append((time.perf_counter() - started) * 1000)
-    return measured
 
 
 def _repeats(call: Call, round_s: float) -> int:

@@ -35,7 +35,7 @@ def pays(one: Tried, kept: Tried, min_speedup: float = MIN_SPEEDUP) -> bool:
 
 
 def _is_timed(one: Tried) -> bool:
-    return one.outcome == "slower" and one.speedup is not None
+    return one.outcome == "passed" and one.speedup is not None
 
 
 def _simplicity(one: Tried) -> int:

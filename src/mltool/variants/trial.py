@@ -7,8 +7,8 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import any_failed
@@ -20,7 +20,7 @@ from mltool.runtimes.config import schemes
 from mltool.runtimes.measure import task_of
 from mltool.runtimes.runner import Runner, Signature, load, unfinished
 from mltool.runtimes.samples import SAMPLES, Samples
-from mltool.runtimes.timing import speedup, take_turns
+from mltool.runtimes.timing import Call, speedup, take_turns
 from mltool.runtimes.verify import Limits, verify_in_fresh_process
 
 
@@ -81,7 +81,7 @@ class Trial:
         failed = [check for check in checks if any_failed([check])]
         return Tried(
             candidate,
-            "failed" if failed else "slower",
+            "failed" if failed else "passed",
             tuple(checks),
             size_mib=(folder / GRAPH).stat().st_size / 2**20,
             reason="; ".join(f"`{check.id}`" for check in failed),
@@ -104,13 +104,9 @@ class Trial:
     ) -> dict[Candidate | None, list[float]]:
         """Milliseconds a call; what is used today under None."""
         inputs = {name: array[: self.batch_size] for name, array in samples.inputs.items()}
-
-        def call(runner: Runner) -> Any:
-            return lambda: runner.run(inputs)
-
-        named: list[tuple[Candidate | None, Runner]] = [(None, today), *runners.items()]
-        turns = take_turns({str(index): call(runner) for index, (_, runner) in enumerate(named)})
-        return {candidate: turns[str(index)] for index, (candidate, _) in enumerate(named)}
+        calls: dict[Candidate | None, Call] = {None: partial(today.run, inputs)}
+        calls.update((candidate, partial(runner.run, inputs)) for candidate, runner in runners.items())
+        return take_turns(calls)
 
 
 def _candidate_of(model: Artifact) -> Candidate:

@@ -93,8 +93,8 @@ def make_variant(
         CheckError: It failed a check. It is kept without a name, and the error carries it.
     """
     candidate, has_failed = chosen.candidate, any_failed(chosen.checks)
-    chosen = replace(chosen, outcome="failed" if has_failed else "chosen")
-    tried = tuple(chosen if one.candidate == candidate else one for one in tried)
+    marked = replace(chosen, outcome="failed" if has_failed else "chosen")
+    tried = tuple(marked if one is chosen else one for one in tried)
     for name in (SCHEMA, SAMPLES):
         shutil.copy(base.path / name, draft.path(name))
     shutil.copy(graphs / candidate.scheme / GRAPH, draft.path(GRAPH))
@@ -112,6 +112,7 @@ def make_variant(
         claim=claim,
         parent=base.label,
         candidates=[one.to_json() for one in tried],
+        chosen=marked.to_json(),
         checks=[check.to_json() for check in chosen.checks],
         metrics={name: (base.metrics.get(name), value) for name, value in metrics.items()},
         metrics_split=split,

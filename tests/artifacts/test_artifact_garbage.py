@@ -101,6 +101,16 @@ def test_a_circle_of_parents_is_no_endless_loop(store: Store) -> None:
     assert garbage(store) == []
 
 
+def test_what_is_in_use_is_no_garbage_and_neither_is_what_it_was_made_from(store: Store) -> None:
+    base, other = commit(store, None, config={"a": 1}), commit(store, None, config={"a": 2})
+    used = commit(store, None, config={"a": 3}, parents=[Parent("float model", ArtifactKind.model, base.digest)])
+    found = garbage(store)
+    assert set(found) == {base.path, other.path, used.path}
+    assert garbage(store, {used.digest, "0" * 64}) == [other.path]
+    collect(store, found, {used.digest})
+    assert (base.path.exists(), other.path.exists(), used.path.exists()) == (True, False, True)
+
+
 @pytest.mark.parametrize("content", [b"{", b"{}", b""])
 def test_an_artifact_without_a_readable_manifest_is_garbage(store: Store, content: bytes) -> None:
     named, broken = commit(store), commit(store, "corn", config={"a": 2})

@@ -139,6 +139,16 @@ def test_an_attestation_speaks_of_one_artifact(store: Store) -> None:
     assert subject.manifest == Artifact.open(subject.path).manifest  # untouched
 
 
+def test_the_page_of_an_attestation_knows_its_digest_and_is_no_part_of_it(store: Store) -> None:
+    subject = commit(store)
+    plain = store.attest(subject, "profile", metrics={"size_mib": 1.0})
+    store.remove(plain)
+    paged = store.attest(subject, "profile", metrics={"size_mib": 1.0}, pages={"report.html": "page of {}".format})
+    assert paged.digest == plain.digest
+    assert (paged.path / "report.html").read_text(encoding="utf-8") == f"page of {plain.digest}"
+    assert store.attestations(subject)[0].digest == plain.digest
+
+
 def test_attestations_come_oldest_first_and_equal_ones_once(store: Store) -> None:
     subject = commit(store)
     claims = ["promotion", "profile", "robustness"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,17 +14,20 @@ from mltool.artifacts.store import Store
 from mltool.core.errors import ArtifactError
 
 
-def garbage(store: Store) -> list[Path]:
+def garbage(store: Store, in_use: Collection[str] = ()) -> list[Path]:
     """What nothing can use: staging of dead processes, artifacts without a readable manifest, and those without a name
     or a named descendant.
+
+    Args:
+        in_use: Digests of what is kept as if it had a name.
     """
     if not store.root.is_dir():
         return []
     with store.refs.locked():  # nobody is between publishing and naming
-        return _garbage(store)
+        return _garbage(store, in_use)
 
 
-def _garbage(store: Store) -> list[Path]:
+def _garbage(store: Store, in_use: Collection[str]) -> list[Path]:
     dead = [path for path in store.staging.glob("*") if path.is_dir() and not _is_locked(Path(f"{path}.lock"))]
     # A process that was killed at the very end leaves its lock without the folder.
     alone = (lock for lock in store.staging.glob("*.lock") if not lock.with_suffix("").exists())
@@ -40,7 +43,7 @@ def _garbage(store: Store) -> list[Path]:
         except ArtifactError:
             unreadable += [path] if path.is_dir() else []
     kept: set[str] = set()
-    queue = [version.digest for kind in ArtifactKind for _, version in store.refs.all(kind)]
+    queue = [*in_use, *(version.digest for kind in ArtifactKind for _, version in store.refs.all(kind))]
     while queue:
         full = queue.pop()
         if full not in kept and full in manifests:
@@ -55,11 +58,11 @@ def _garbage(store: Store) -> list[Path]:
     return dead + sorted([*unnamed, *unreadable])
 
 
-def collect(store: Store, chosen: Iterable[Path]) -> int:
+def collect(store: Store, chosen: Iterable[Path], in_use: Collection[str] = ()) -> int:
     """Delete what `garbage` listed and is garbage still, and return the bytes won."""
     num_bytes, doomed = 0, []
     with store.refs.locked():
-        still = set(_garbage(store))
+        still = set(_garbage(store, in_use))
         for path in (path for path in chosen if path in still):
             num_bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             # At once, so that nobody loads half of it; what was in staging stays there.

@@ -10,6 +10,7 @@ from mltool.artifacts import inventory
 from mltool.artifacts.inventory import Comparison, Descent, Row
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import open_store
+from mltool.records.ledger import Ledger
 
 __all__ = ["compare", "garbage", "gc", "list", "rm", "show"]
 
@@ -32,17 +33,24 @@ def compare(first: str, second: str) -> Comparison:
 
 
 def rm(ref: str) -> builtins.list[str]:
-    """Delete a model and its names, and return the names."""
+    """Delete a model and its names, and return the names; one that is deployed is refused."""
     store = open_store()
-    return store.forget(ref, ArtifactKind.model) or store.remove(store.find(ref, ArtifactKind.model))
+    forgotten = store.forget(ref, ArtifactKind.model)
+    if forgotten:
+        return forgotten
+    model = store.find(ref, ArtifactKind.model)
+    Ledger(store.root).expect_unused(model)
+    return store.remove(model)
 
 
 def garbage() -> builtins.list[Path]:
-    """What nothing refers to: unnamed artifacts, and unfinished or damaged ones."""
-    return store_garbage.garbage(open_store())
+    """What nothing refers to: unnamed artifacts, and unfinished or damaged ones; what is deployed is not among them."""
+    store = open_store()
+    return store_garbage.garbage(store, Ledger(store.root).returnable())
 
 
 def gc(found: builtins.list[Path] | None = None) -> int:
     """Delete what `garbage` listed, by default what it lists now, and return the bytes won."""
     store = open_store()
-    return store_garbage.collect(store, store_garbage.garbage(store) if found is None else found)
+    in_use = Ledger(store.root).returnable()
+    return store_garbage.collect(store, store_garbage.garbage(store, in_use) if found is None else found, in_use)

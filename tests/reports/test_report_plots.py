@@ -91,6 +91,22 @@ def test_a_loss_over_many_decades_is_drawn_on_a_log_scale_and_says_so() -> None:
     assert "log scale" not in line_chart({"loss": [(i, 1.0 - i) for i in range(5)]}, "epoch", "loss")
 
 
+def test_named_ticks_stand_on_an_axis_in_equal_ratios() -> None:
+    html = check(line_chart({"model": [(2**i, i) for i in range(8)]}, "batch size", "ms", x_ticks=[1, 8, 64, 128]))
+    ticks = {
+        label: float(x) for x, label in re.findall(r'<text x="([\d.]+)" y="254" text-anchor="middle">([\d,]+)<', html)
+    }
+    assert list(ticks) == ["1", "8", "64", "128"]
+    assert ticks["64"] - ticks["8"] == pytest.approx(ticks["8"] - ticks["1"], abs=0.2)
+
+
+def test_ticks_that_would_touch_are_left_out() -> None:
+    html = check(line_chart({"model": [(x, 1.0) for x in (1, 100, 101, 5000)]}, "x", "y", x_ticks=[1, 100, 101, 5000]))
+    assert ">100<" in html
+    assert ">101<" not in html
+    assert ">5,000<" in html
+
+
 def test_a_long_line_keeps_its_spike() -> None:
     points = [(float(i), 0.0) for i in range(100_000)]
     points[54_321] = (54_321.0, 7.0)

@@ -12,7 +12,7 @@ import pytest
 from verify_testing import SIGNATURE, WEIGHT, X, failed, graph, samples
 
 from mltool.artifacts.checks import Check, CheckStatus
-from mltool.runtimes.backends.onnxruntime import GRAPH
+from mltool.runtimes.config import GRAPH
 from mltool.runtimes.samples import SAMPLES, Samples
 from mltool.runtimes.verify import CHECK_IDS, Limits, verify_in_fresh_process
 

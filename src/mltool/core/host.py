@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def available_memory_bytes() -> int:
     for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
         soft, _ = resource.getrlimit(kind)
         if soft != resource.RLIM_INFINITY:
-            limits.append(soft - _own_bytes(kind == resource.RLIMIT_AS))
+            limits.append(soft - _own_bytes("VmSize" if kind == resource.RLIMIT_AS else "VmData"))
     return max(0, min(limits))
 
 
@@ -80,11 +81,34 @@ def _free_bytes() -> int:
     return 4 << 30
 
 
-def _own_bytes(address_space: bool) -> int:
-    field = "VmSize:" if address_space else "VmData:"
+def peak_memory_bytes() -> int | None:
+    """The most memory that this process has held at once; None where the system does not say."""
+    peak = _own_bytes("VmHWM")
+    if peak:
+        return peak
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    # Not on Linux, which counts in what the parent held when it started this process.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def limit_memory() -> None:
+    """Let this process be refused what is not free, before the system stops it, or another one, to find it."""
+    held = _own_bytes("VmData")
+    if held:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (held + available_memory_bytes(), hard))
+
+
+def _own_bytes(field: str) -> int:
+    """A line of what Linux says of this process, else 0."""
     try:
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(field):
+            if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass

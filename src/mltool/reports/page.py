@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +29,26 @@ class Section:
     note: str = ""
 
 
-def page(title: str, subtitle: object, sections: Sequence[Section], *, lead: Html = Html(""), footer: str = "") -> str:  # noqa: B008
-    """A whole HTML document that needs nothing outside itself; `lead` stands above the contents."""
+def page(
+    title: str,
+    subtitle: object,
+    sections: Sequence[Section],
+    *,
+    lead: Html = Html(""),  # noqa: B008
+    footer: str = "",
+    script: str = "",
+) -> str:
+    """A whole HTML document that needs nothing outside itself.
+
+    Args:
+        lead: Stands above the contents.
+        script: Run at the end of the page, which may then ask the server that it came from; nothing else can run.
+    """
+    policy, scripted = _POLICY, ""
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy += f"; script-src 'sha256-{digest}'; connect-src 'self'; form-action 'self'"
+        scripted = f"<script>{script}</script>\n"
     kept = [section for section in sections if section.body]
     anchors = _anchors([section.title for section in kept])
     links = join(Html(f'<li><a href="#{a}">{escape(s.title)}</a></li>') for a, s in zip(anchors, kept, strict=True))
@@ -41,14 +61,14 @@ def page(title: str, subtitle: object, sections: Sequence[Section], *, lead: Htm
     )
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(_POLICY)}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f'<a class="skip" href="#main">Skip to the content</a>\n<div class="wrap">\n'
         f'<header><h1>{escape(title)}</h1><p class="subtitle">{escape(subtitle)}</p>{lead}</header>\n{nav}\n'
         f'<main id="main">\n{parts}</main>\n'
         + (f"<footer>{escape(footer)}</footer>\n" if footer else "")
-        + "</div>\n</body>\n</html>\n"
+        + f"</div>\n{scripted}</body>\n</html>\n"
     )
 
 

@@ -38,6 +38,13 @@ def image_grid(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], *, 
     return Html(f'<ul class="pictures{" tight" if small else ""}">{items}</ul>')
 
 
+def data_url(image: NDArray[np.uint8]) -> str:
+    """A picture [H,W] or [H,W,3], whole and without loss, as the text that a page or a JSON record can hold."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
 def _caption(caption: str) -> Html:
     return join(
         Html(f'<span class="muted">{escape(line)}</span>' if index else f"<span>{escape(line)}</span>")

@@ -32,6 +32,7 @@ def line_chart(
     *,
     mark_label: str = "best",
     log: bool | None = None,
+    x_ticks: Sequence[float] = (),
     title: str = "",
 ) -> Html:
     """Lines named at their right end. A point that is not finite leaves a gap.
@@ -43,6 +44,7 @@ def line_chart(
         mark_x: Where to draw a vertical rule, named `mark_label`.
         log: Whether the vertical axis is logarithmic, which it then says; by default where positive values span more
             than two decades.
+        x_ticks: The positive values that the horizontal axis, which is then logarithmic, is to name.
     """
     title = title or f"{y_label} over {x_label}"
     lines = {name: [(float(x), float(y)) for x, y in points if math.isfinite(x)] for name, points in series.items()}
@@ -54,9 +56,9 @@ def line_chart(
     spans_decades = min(values) > 1e-150 and 100 * min(values) < max(values) < 1e150
     log = spans_decades if log is None else log
     longest = max(text_width(shorten(name, 18)) for name in shown)
-    x = _tight(
-        scale([x for points in shown.values() for x, _ in points], _LEFT, WIDTH - 14 - 1.08 * LETTER * longest), shown
-    )
+    xs = [x for points in shown.values() for x, _ in points]
+    x = _tight(scale(xs, _LEFT, WIDTH - 14 - 1.08 * LETTER * longest, log=bool(x_ticks)), shown)
+    x = replace(x, marks=tuple(x_ticks))
     y = scale(values, _BOTTOM, _TOP, log=log)
     body = [axes(x, y, x_label, f"{y_label}, log scale" if log else y_label)]
     if mark_x is not None and x.low <= mark_x <= x.high:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mltool.reports.markup import MINUS, Html, escape, join
+from mltool.reports.markup import MINUS, Html, escape, join, number, text_width
 
 NUM_COLOURS = 6
 """Size of the palette; colours also differ by dash or shape, so nothing depends on colour alone."""
@@ -31,6 +31,8 @@ class Scale:
     log: bool = False
     step: float = 1.0
     """Distance of the ticks on a linear scale."""
+    marks: tuple[float, ...] = ()
+    """Where the ticks stand instead, where whole steps would say less."""
 
     def __call__(self, value: float) -> float:
         low, high, value = self.low, self.high, max(-_HUGE, min(_HUGE, value))
@@ -40,12 +42,26 @@ class Scale:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Positions in units and their text."""
+        if self.marks:
+            return self._marks_apart()
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             stride = max(1, math.ceil((last - first) / 5))
             return [(self(10.0**power), _power(power)) for power in range(first, last + 1, stride)]
         first, last = math.ceil(self.low / self.step - 1e-9), math.floor(self.high / self.step + 1e-9)
         return [(self(index * self.step), tick_text(index * self.step, self.step)) for index in range(first, last + 1)]
+
+    def _marks_apart(self) -> list[tuple[float, str]]:
+        """The marks whose texts have room beside those before them."""
+        shown: list[tuple[float, str]] = []
+        for value in sorted(self.marks):
+            label = number(int(value) if value == int(value) else value)
+            if (
+                not shown
+                or self(value) - shown[-1][0] > LETTER * (text_width(label) + text_width(shown[-1][1])) / 2 + 6
+            ):
+                shown.append((self(value), label))
+        return shown
 
 
 def scale(values: Iterable[float], start: float, end: float, *, zero: bool = False, log: bool = False) -> Scale:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mltool.artifacts.checks import Check
+from mltool.core import host
 from mltool.core.errors import MltoolError
 
 FLOAT = "fp32"
@@ -36,6 +37,15 @@ class Candidate:
     @property
     def precision(self) -> str:
         return self.options.get("precision", self.scheme)
+
+    @property
+    def num_threads(self) -> int:
+        """Of one call on this host."""
+        return self.threads or host.num_cores()
+
+    def is_run_as(self, other: Candidate) -> bool:
+        """Whether both are run alike on this host, so that neither can be the faster."""
+        return replace(self, threads=self.num_threads) == replace(other, threads=other.num_threads)
 
     def run(self) -> dict[str, Any]:
         """How to run the model, as its config says it."""

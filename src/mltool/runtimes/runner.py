@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ from mltool.artifacts.manifest import ArtifactKind, Manifest
 from mltool.core.errors import ArtifactError, InputError
 from mltool.core.version import version
 from mltool.datasets.schema import TensorSpec
-from mltool.runtimes.config import backends
+from mltool.runtimes.candidate import FLOAT, Candidate
+from mltool.runtimes.config import GRAPH, backends
 
 # Axes: N samples
 
@@ -49,30 +51,35 @@ class Signature:
         Raises:
             InputError: Names what differs.
         """
-        wanted = {spec.name: spec for spec in self.inputs}
+        names = [spec.name for spec in self.inputs]
         for name in inputs:
-            if name not in wanted:
-                close = difflib.get_close_matches(name, wanted, 1)
-                known = f"did you mean `{close[0]}`?" if close else f"the model takes {', '.join(wanted)}"
+            if name not in names:
+                close = difflib.get_close_matches(name, names, 1)
+                known = f"did you mean `{close[0]}`?" if close else f"the model takes {', '.join(names)}"
                 raise InputError(f"the model has no input `{name}`", hint=known)
-        sizes = {}
-        for name, spec in wanted.items():
-            if name not in inputs:
-                raise InputError(f"the input `{name}` is missing", hint=f"it is {spec.dtype} {_shape(spec)}")
-            array = inputs[name]
-            if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec):
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for spec in self.inputs:
+            if spec.name not in inputs:
+                raise InputError(f"the input `{spec.name}` is missing", hint=f"it is {spec.dtype} {_shape(spec)}")
+            array = inputs[spec.name]
+            if array.dtype != _dtype(spec.dtype) or not _fits(array.shape, spec.shape):
                 found = f"{array.dtype} {list(array.shape)}"
-                raise InputError(f"the input `{name}` is {found}, but {spec.dtype} {_shape(spec)} is needed")
-            sizes[name] = len(array)
-        if len(set(sizes.values())) > 1:
+                raise InputError(f"the input `{spec.name}` is {found}, but {spec.dtype} {_shape(spec)} is needed")
+            arrays[spec.name] = np.ascontiguousarray(array)
+        if len(arrays) > 1 and len({len(array) for array in arrays.values()}) > 1:
+            sizes = {name: len(array) for name, array in arrays.items()}
             raise InputError(f"the inputs differ in their number of samples: {sizes}")
-        return {name: np.ascontiguousarray(inputs[name]) for name in wanted}
+        return arrays
 
 
-def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+_dtype = cache(np.dtype)
+"""Each call of a small model takes a few microseconds, and this would be one of them."""
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     # -1 is an axis whose size may vary, such as the length of a text.
-    return len(shape) == len(spec.shape) + 1 and all(
-        want in (-1, have) for have, want in zip(shape[1:], spec.shape, strict=True)
+    return len(shape) == len(wanted) + 1 and (
+        shape[1:] == wanted or all(want in (-1, have) for have, want in zip(shape[1:], wanted, strict=True))
     )
 
 
@@ -111,12 +118,34 @@ def load(model: Artifact, backend: str | None = None, threads: int | None = None
         signature = Signature.from_json(model.manifest.signature)
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"`{model.label}` has no usable signature: {error!r}") from error
+    how = candidate_of(model, backend, threads)
+    runner: Runner = backends.load(how.backend)(model, signature, how.threads or None)
+    return runner
+
+
+def candidate_of(model: Artifact, backend: str | None = None, threads: int | None = None) -> Candidate:
+    """How `load` runs a model."""
     run = model.config.get("run", {})
     own = run.get("backend", DEFAULT_BACKEND)
     # Threads and options were measured for the model's own backend; another takes its usual ones.
     threads = threads or (run.get("threads") if backend in (None, own) else None)
-    runner: Runner = backends.load(backend or own)(model, signature, threads)
-    return runner
+    backend = backend or own
+    return Candidate(backend, model.config.get("scheme", FLOAT), threads or 0, options_of(model, backend))
+
+
+def graph_of(model: Artifact) -> Path:
+    """The file that the graph of a model is in.
+
+    Raises:
+        ArtifactError: The model has none.
+    """
+    path = model.path / GRAPH
+    if not path.is_file():
+        raise ArtifactError(
+            f"`{model.label}` has no graph: its export failed",
+            hint=f"see why with `mltool models show {model.label}`, or run it with `backend=torch`",
+        )
+    return path
 
 
 def options_of(model: Artifact, backend: str) -> Mapping[str, str]:

@@ -14,14 +14,14 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import any_failed
 from mltool.core import events
 from mltool.core.errors import MltoolError
-from mltool.runtimes.backends.onnxruntime import GRAPH
 from mltool.runtimes.candidate import FLOAT, Candidate, Tried
-from mltool.runtimes.config import schemes
+from mltool.runtimes.config import GRAPH, schemes
 from mltool.runtimes.measure import task_of
-from mltool.runtimes.runner import Runner, Signature, load, unfinished
+from mltool.runtimes.runner import Runner, Signature, candidate_of, load, unfinished
 from mltool.runtimes.samples import SAMPLES, Samples
+from mltool.runtimes.schemes._scheme import limits_of
 from mltool.runtimes.timing import Call, speedup, take_turns
-from mltool.runtimes.verify import Limits, verify_in_fresh_process
+from mltool.runtimes.verify import verify_in_fresh_process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,9 @@ class Trial:
                 bar.advance(1, candidate.name)
         timed = self._timed(today, runners, samples)
         size = (self.to_beat.path / GRAPH).stat().st_size / 2**20
-        usual = _candidate_of(self.to_beat)
-        kept = Tried(usual, "kept", latency_ms=statistics.median(timed[None]), speedup=1.0, size_mib=size)
+        kept = Tried(
+            candidate_of(self.to_beat), "kept", latency_ms=statistics.median(timed[None]), speedup=1.0, size_mib=size
+        )
         results = [kept]
         for candidate, one in tried.items():
             if candidate in runners:
@@ -73,10 +74,7 @@ class Trial:
 
     def _checked(self, candidate: Candidate, samples: Samples, signature: Signature) -> Tried:
         folder = self._built(candidate.scheme, samples)
-        limits = schemes.load(candidate.scheme).limits if candidate.scheme != FLOAT else Limits()
-        if candidate.precision == "bf16":
-            limits = dataclasses.replace(limits, relative_error=max(limits.relative_error, 2e-2))
-        limits = dataclasses.replace(limits, task_metric_drop=self.max_metric_drop)
+        limits = dataclasses.replace(limits_of(candidate), task_metric_drop=self.max_metric_drop)
         checks = verify_in_fresh_process(folder, signature, limits, task=task_of(self.base), run=candidate.run())
         failed = [check for check in checks if any_failed([check])]
         return Tried(
@@ -107,9 +105,3 @@ class Trial:
         calls: dict[Candidate | None, Call] = {None: partial(today.run, inputs)}
         calls.update((candidate, partial(runner.run, inputs)) for candidate, runner in runners.items())
         return take_turns(calls)
-
-
-def _candidate_of(model: Artifact) -> Candidate:
-    run = model.config.get("run", {})
-    scheme = str(model.config.get("scheme", FLOAT))
-    return Candidate(run.get("backend", "onnxruntime"), scheme, run.get("threads") or 0, run.get("options", {}))

@@ -18,8 +18,8 @@ from mltool.core import events, host
 from mltool.core.errors import CheckError
 from mltool.datasets.schema import SCHEMA
 from mltool.reports.variant_page import VariantReport, variant_page
-from mltool.runtimes.backends.onnxruntime import GRAPH
 from mltool.runtimes.candidate import Tried
+from mltool.runtimes.config import GRAPH
 from mltool.runtimes.evaluation import metrics_on_its_split
 from mltool.runtimes.runner import Signature, load, unfinished
 from mltool.runtimes.samples import SAMPLES
@@ -102,7 +102,9 @@ def make_variant(
     runner = load(unfinished(draft.folder, signature, candidate.run()))
     reference = Reference.load(base.path / REFERENCE)
     # Watching compares answers with what this model answered, not with what the float model did.
-    dataclasses.replace(reference, outputs=runner.run(reference.rows)).save(draft.path(REFERENCE))
+    # The rows have the names of the data's columns; a network of somebody else calls its inputs as it likes.
+    rows = dict(zip((spec.name for spec in signature.inputs), reference.rows.values(), strict=True))
+    dataclasses.replace(reference, outputs=runner.run(rows)).save(draft.path(REFERENCE))
     metrics, split = metrics_on_its_split(base, runner, store)
     # Why the checks allow what they allow stands in the config; so does how the model is to be run.
     full_config = {**base.config, claim: dict(config), "scheme": candidate.scheme, "run": candidate.run()}

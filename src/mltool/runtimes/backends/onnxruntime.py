@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
@@ -15,9 +14,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.core import host
 from mltool.core.errors import ArtifactError, InputError
 from mltool.runtimes.candidate import FLOAT, Candidate
-from mltool.runtimes.runner import Arrays, Runner, Signature, options_of
-
-GRAPH = "graph.onnx"
+from mltool.runtimes.runner import Arrays, Runner, Signature, graph_of, options_of
 
 
 class OnnxRuntimeRunner:
@@ -50,20 +47,14 @@ class OnnxRuntimeRunner:
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         checked = self.signature.checked(inputs)
         try:
-            answers = self._session.run(self._outputs, checked)
+            answers: list[npt.NDArray[Any]] = self._session.run(self._outputs, checked)
         except Exception as error:  # its errors have no other common base
             raise InputError(f"ONNX Runtime cannot run this input: {_first_line(error)}") from error
-        return {name: np.asarray(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+        return dict(zip(self._outputs, answers, strict=True))
 
 
 def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
-    path = model.path / GRAPH
-    if not path.is_file():
-        raise ArtifactError(
-            f"`{model.label}` has no graph: its export failed",
-            hint=f"see why with `mltool models show {model.label}`, or run it with `backend=torch`",
-        )
-    return OnnxRuntimeRunner(os.fspath(path), signature, threads, options_of(model, "onnxruntime"))
+    return OnnxRuntimeRunner(os.fspath(graph_of(model)), signature, threads, options_of(model, "onnxruntime"))
 
 
 def candidates() -> list[Candidate]:

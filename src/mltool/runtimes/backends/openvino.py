@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,15 +12,13 @@ import numpy.typing as npt
 from mltool.artifacts.artifact import Artifact
 from mltool.core import host
 from mltool.core.errors import ArtifactError, ConfigError, InputError
-from mltool.runtimes.backends.onnxruntime import GRAPH
 from mltool.runtimes.candidate import Candidate
-from mltool.runtimes.runner import Arrays, Runner, Signature, options_of
+from mltool.runtimes.runner import Arrays, Runner, Signature, graph_of, options_of
 
 
 class OpenVinoRunner:
     def __init__(self, graph: str, signature: Signature, threads: int | None, precision: str) -> None:
-        import openvino as ov
-
+        ov = _openvino()
         self.signature = signature
         settings: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads or host.num_cores(),
@@ -29,7 +28,7 @@ class OpenVinoRunner:
         try:
             self._model = ov.Core().compile_model(graph, "CPU", settings)
         except RuntimeError as error:
-            raise ArtifactError(f"OpenVINO cannot load the graph: {str(error).splitlines()[0]}") from error
+            raise ArtifactError(f"OpenVINO cannot load the graph: {_reason(error)}") from error
         self._request = self._model.create_infer_request()
         self._outputs = [spec.name for spec in signature.outputs]
 
@@ -37,15 +36,29 @@ class OpenVinoRunner:
         try:
             answers = self._request.infer(self.signature.checked(inputs))
         except RuntimeError as error:
-            raise InputError(f"OpenVINO cannot run this input: {str(error).splitlines()[0]}") from error
+            raise InputError(f"OpenVINO cannot run this input: {_reason(error)}") from error
         return {name: np.array(answers[name]) for name in self._outputs}
+
+
+def _openvino() -> Any:
+    """OpenVINO, which reports each import to Google Analytics, unless its package for that cannot be imported."""
+    reporting = "openvino_telemetry"
+    is_ours = reporting not in sys.modules
+    if is_ours:
+        sys.modules[reporting] = None  # type: ignore[assignment]  # how Python marks what is not to be found
+    try:
+        import openvino
+    finally:
+        if is_ours:
+            del sys.modules[reporting]
+    return openvino
 
 
 def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
     if find_spec("openvino") is None:
         raise ConfigError("OpenVINO is not installed", hint='install it with `pip install "mltool[openvino]"`')
     precision = options_of(model, "openvino").get("precision", "fp32")
-    return OpenVinoRunner(str(model.path / GRAPH), signature, threads, {"fp32": "f32"}.get(precision, precision))
+    return OpenVinoRunner(str(graph_of(model)), signature, threads, {"fp32": "f32"}.get(precision, precision))
 
 
 def candidates() -> list[Candidate]:
@@ -58,3 +71,9 @@ def candidates() -> list[Candidate]:
         *(Candidate("openvino", threads=n, options={"precision": "bf16"}) for n in threads if has_bf16),
         *(Candidate("openvino", "int8_static", n) for n in threads),
     ]
+
+
+def _reason(error: RuntimeError) -> str:
+    """Its last line; those before it say where in OpenVINO."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__

@@ -10,6 +10,7 @@ from mltool.artifacts.store import Store
 from mltool.core.errors import ConfigError
 from mltool.runtimes.candidate import Candidate
 from mltool.runtimes.config import compilers
+from mltool.runtimes.runner import candidate_of
 from mltool.stages.compile_.config import CompileConfig, CompileJob
 from mltool.variants.choose import fastest
 from mltool.variants.trial import Trial
@@ -23,7 +24,8 @@ def compile_model(model: Artifact, job: CompileJob, store: Store) -> Variant:
         ConfigError: The runtime that was asked for is not installed.
     """
     config, base = job.compile, float_ancestor(model, store)
-    candidates = _candidates(config)
+    today = candidate_of(model)
+    candidates = [candidate for candidate in _candidates(config) if not candidate.is_run_as(today)]
     with store.draft(ArtifactKind.model) as draft, store.scratch() as graphs:
         trial = Trial(
             base=base,

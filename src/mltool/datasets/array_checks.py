@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from mltool.datasets.cells import did_you_mean
 from mltool.datasets.schema import UNKNOWN_CATEGORY, Schema, TensorSpec
 
 Array = npt.NDArray[Any]
+_FEW_VALUES = 4096
 
 
 def check_array(array: Array, spec: TensorSpec) -> Array:
@@ -50,12 +52,23 @@ def checked_arrays(arrays: Mapping[str, Array], schema: Schema) -> dict[str, Arr
         raise InputError(f"the inputs differ in their number of rows: {lengths}")
     if not all(lengths.values()):
         return checked
-    check_finite(checked, schema)
+    check_values(checked, schema)
+    return checked
+
+
+def check_values(arrays: Mapping[str, Array], schema: Schema) -> None:
+    """Refuse what no model can answer for, in arrays of the right shapes with at least one row.
+
+    Raises:
+        InputError: A code is of no category; or a value is infinite, or NaN where nothing fills it in.
+    """
+    check_finite(arrays, schema)
+    if "categories" not in arrays:
+        return
     for k, column in enumerate(schema.columns_of("category")):
-        codes_N = checked["categories"][:, k]
+        codes_N = arrays["categories"][:, k]
         if codes_N.min() < UNKNOWN_CATEGORY or codes_N.max() > len(column.vocabulary):
             raise InputError(f"the codes of `{column.name}` must be from 0 to {len(column.vocabulary)}")
-    return checked
 
 
 def check_finite(arrays: Mapping[str, Array], schema: Schema) -> None:
@@ -64,15 +77,22 @@ def check_finite(arrays: Mapping[str, Array], schema: Schema) -> None:
     Raises:
         InputError: Names the input and the first such row, counted from 1.
     """
-    filled = {"numbers"} if schema.columns_of("number") else set()
     for name, array in arrays.items():
-        if array.dtype.kind != "f" or not array.size:
+        if array.dtype.kind != "f" or _is_finite(array):
             continue
-        bad = np.isinf(array) if name in filled else ~np.isfinite(array)
-        rows = np.flatnonzero(bad.reshape(len(array), -1).any(axis=1))
-        if len(rows):
-            value = "an infinite value" if np.isinf(array[rows[0]]).any() else "NaN"
-            raise InputError(f"`{name}` holds {value} in row {rows[0] + 1}, which the model cannot answer for")
+        is_filled = name == "numbers" and schema.columns_of("number")
+        bad = np.isinf(array) if is_filled else ~np.isfinite(array)
+        rows_N = np.flatnonzero(bad.reshape(len(array), -1).any(axis=1))
+        if len(rows_N):
+            value = "an infinite value" if np.isinf(array[rows_N[0]]).any() else "NaN"
+            raise InputError(f"`{name}` holds {value} in row {rows_N[0] + 1}, which the model cannot answer for")
+
+
+def _is_finite(array: Array) -> bool:
+    """The quick answer for a few values: one that is not finite makes the sum of squares so; else it is looked at."""
+    if array.size <= _FEW_VALUES and array.dtype.itemsize >= 4 and math.isfinite(np.vdot(array, array)):
+        return True
+    return bool(np.isfinite(array).all())
 
 
 def cast(array: Array, dtype_name: str) -> Array:

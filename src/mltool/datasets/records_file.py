@@ -61,9 +61,23 @@ def read_records(path: str, schema: Schema) -> Inputs:
     else:
         name = f"`{path}`"
         data = content_of(path)
+    return decode_records(data, None if path == STDIN else Path(path).suffix.lower().removeprefix("."), name, schema)
+
+
+def decode_records(data: bytes, form: str | None, name: str, schema: Schema) -> Inputs:
+    """The same for what has been read already.
+
+    Args:
+        form: The ending that a file of this kind has, without the dot; None guesses.
+        name: How messages call the data.
+
+    Raises:
+        DataError: As in `read_records`.
+        InputError: As in `read_records`.
+    """
     if not data.removeprefix(BOM_UTF8).strip():
         raise DataError(f"{name} is empty")
-    form = _sniff(data) if path == STDIN else Path(path).suffix.lower().removeprefix(".")
+    form = _sniff(data) if form is None else form
     readers: dict[str, Callable[[bytes, str, Schema], Inputs]] = {
         "json": _read_json,
         "jsonl": _read_json_lines,

@@ -116,10 +116,18 @@ def start(file: str, doc: str | None) -> Report:
         file: `__file__` of the benchmark.
         doc: Its `__doc__`.
     """
+    return report_of(file, command_line(doc).parse_args())
+
+
+def command_line(doc: str | None) -> argparse.ArgumentParser:
+    """What `start` reads, for a benchmark with options of its own."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures to this file")
     parser.add_argument("--quick", action="store_true", help="few rounds and little data: does it run at all?")
-    options = parser.parse_args()
+    return parser
+
+
+def report_of(file: str, options: argparse.Namespace) -> Report:
     return Report(Path(file).stem.removeprefix("bench_"), options.quick, options.json)
 
 

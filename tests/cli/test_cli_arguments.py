@@ -65,3 +65,13 @@ def test_keys_are_known_with_and_without_the_section_of_their_verb() -> None:
 
 def test_a_command_without_a_config_has_no_keys() -> None:
     assert keys_of("models list") == ()
+
+
+def test_a_reference_may_come_any_number_of_times_where_its_name_says_so() -> None:
+    assert read_args(["a", "b@2", "threads=1", "c"], "[REF]...", verb="profile") == (["a", "b@2", "c"], ["threads=1"])
+    assert read_args(None, "[REF]...", verb="profile") == ([], [])
+
+
+def test_among_many_references_a_key_without_its_value_is_none_of_them() -> None:
+    with pytest.raises(ConfigError, match="`threads` has no value"):
+        read_args(["a", "b", "threads"], "[REF]...", verb="profile")

@@ -71,6 +71,10 @@ def test_references_are_completed_from_the_store(complete: Complete, make_model:
     assert complete("mltool models show digits @ 2") == ["2"]
     assert complete("mltool models compare digits@1 l") == ["latest"]
     assert complete("mltool models rm digits@1 ") == []
+    assert complete("mltool profile digits@1 digits") == ["digits", "digits@2"]
+    assert "latest" not in complete("mltool profile digits@1 batch_sizes = ")
+    assert complete("mltool profile digits@1 backend = onn") == ["onnxruntime"]
+    assert {"latest", "digits@2", "threads="} <= set(complete("mltool profile digits@1 threads=1 "))
     assert complete("mltool data show p") == ["penguins", "penguins@1"]
     assert complete("mltool evaluate digits spl") == ["split=", "split=train", "split=validation", "split=test"]
 

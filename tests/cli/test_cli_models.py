@@ -15,6 +15,8 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import Check
 from mltool.artifacts.manifest import ArtifactKind, Parent
 from mltool.artifacts.store import Store
+from mltool.records.deployment import Live
+from mltool.records.ledger import Ledger
 
 Make = Callable[..., Artifact]
 
@@ -254,3 +256,37 @@ def test_a_dataset_is_deleted_with_its_name(mltool: Mltool, make_dataset: Make) 
     outcome = mltool("data", "rm", "digits@1", "--yes", "--json")
     assert json.loads(outcome.out)["names"] == ["digits@1"]
     assert not dataset.path.exists()
+
+
+def test_a_deployed_model_is_neither_deleted_nor_garbage(mltool: Mltool, make_model: Make, store: Store) -> None:
+    deployed, failed = make_model(), make_model(checks=FAILED, accuracy=0.5)
+    ledger = Ledger(store.root)
+    for name, model in (("shop", deployed), ("trial", failed)):
+        with ledger.locked(name, target="local") as deployment:
+            deployment.went_live(deployment.add_version(model, {}, ["export"]).number, Live())
+    for arguments in (["digits@1"], [failed.digest]):
+        outcome = mltool("models", "rm", *arguments, "--yes")
+        assert (outcome.code, outcome.out) == (1, "")
+        assert outcome.err.count("\n") <= 2
+    assert "is deployed as `trial`" in outcome.err
+    assert "mltool deploy stop trial" in outcome.err
+    assert mltool("models", "gc", "--yes").code == 0
+    assert (deployed.path.is_dir(), failed.path.is_dir()) == (True, True)
+    with ledger.locked("shop") as deployment:
+        deployment.stopped()
+    assert mltool("models", "rm", "digits@1", "--yes").code == 0
+    assert not deployed.path.exists()
+
+
+def test_nothing_is_deleted_while_the_record_of_a_deployment_is_damaged(
+    mltool: Mltool, make_model: Make, store: Store
+) -> None:
+    model, failed = make_model(), make_model(checks=FAILED, accuracy=0.5)
+    folder = store.root / "deployments" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "deployment.json").write_text("{}", encoding="utf-8")
+    for arguments in (["rm", "digits@1", "--yes"], ["gc", "--yes"], ["gc", "--dry-run"]):
+        outcome = mltool("models", *arguments)
+        assert outcome.code == 3
+        assert "deployment.json` is damaged" in outcome.err
+    assert (model.path.is_dir(), failed.path.is_dir()) == (True, True)

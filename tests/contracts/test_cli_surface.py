@@ -14,7 +14,7 @@ from mltool.cli.app import app, run
 from mltool.cli.arguments import keys_of
 from mltool.cli.help import PANELS
 from mltool.core.config.settings import SECTIONS
-from mltool.verbs import data, models
+from mltool.verbs import data, deploy, models
 from mltool.verbs.jobs import JOBS
 
 COMMAND_OF_VERB = {
@@ -23,12 +23,14 @@ COMMAND_OF_VERB = {
     "import_model": "import",
     "load": "models show",
     "predict": "predict",
+    "profile": "profile",
     "quantize": "quantize",
+    "serve": "serve",
     "train": "train",
 }
 FROM_PYTHON_ONLY = {"Model", "errors", "save"}
-GROUPS = {"data": data, "models": models}
-MODE_OF_A_COMMAND = {"data load", "data page", "data plan", "models garbage"}
+GROUPS = {"data": data, "deploy": deploy, "models": models}
+MODE_OF_A_COMMAND = {"data load", "data page", "data plan", "deploy plan_docker", "deploy plan_local", "models garbage"}
 """What `--open` or `--dry-run` does, or what a command does first."""
 
 
@@ -74,7 +76,7 @@ def test_the_help_shows_the_groups_in_the_order_of_the_road(capsys: pytest.Captu
     assert headings == list(PANELS)
 
 
-@pytest.mark.parametrize("group", ["data", "models"])
+@pytest.mark.parametrize("group", ["data", "deploy", "models"])
 def test_a_group_without_a_command_shows_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([group]) == 0
     assert f"Usage: mltool {group}" in capsys.readouterr().out

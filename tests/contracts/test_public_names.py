@@ -28,8 +28,8 @@ def test_the_public_names_are_these_and_no_others() -> None:
     assert mltool.__all__ == sorted(mltool.__all__)
     assert dir(mltool) == mltool.__all__
     assert mltool.__all__ == [
-        "Model", "compile_model", "data", "errors", "evaluate", "import_model", "load", "models", "predict", "quantize",
-        "save", "train",
+        "Model", "compile_model", "data", "deploy", "errors", "evaluate", "import_model", "load", "models", "predict",
+        "profile", "quantize", "save", "serve", "train",
     ]  # fmt: skip
 
 

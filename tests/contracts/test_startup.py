@@ -49,6 +49,10 @@ def loaded(folder: Path, arguments: list[str], expected: int, **environment: str
         (["train", "--print-config"], 0),
         (["evaluate", "split=nowhere"], 2),
         (["predict"], 2),
+        (["profile", "batch_sizes=0"], 2),
+        (["profile", "http://localhost"], 2),
+        (["profile", "nothing"], 3),
+        (["profile", "--print-config"], 0),
     ],
 )
 def test_no_heavy_library_is_loaded(tmp_path: Path, arguments: list[str], expected: int) -> None:

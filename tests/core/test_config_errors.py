@@ -10,6 +10,7 @@ import pytest
 
 from mltool.core.config.load import load_config
 from mltool.core.errors import ConfigError
+from mltool.stages.profile.config import ProfileJob
 from mltool.stages.train.config import TrainJob
 
 
@@ -95,7 +96,11 @@ def test_a_key_with_no_near_name_lists_all() -> None:
         ),
         ("data:\n  ignore: [a, [b]]\n", "mltool.yaml:2: `data.ignore` must be a list, each text, not `[a, [b]]`", None),
         ("\n\ntrian:\n  lr: 1\n", "mltool.yaml:3: unknown section `trian`", "did you mean `train`?"),
-        ("q: 1\n", "mltool.yaml:1: unknown section `q`", "sections are data, model, task, train, quantize, compile"),
+        (
+            "q: 1\n",
+            "mltool.yaml:1: unknown section `q`",
+            "sections are data, model, task, train, quantize, compile, serve, deploy",
+        ),
         ("train: 5\n", "mltool.yaml:1: unknown key `train`", "did you mean `train.lr`?"),
         ("train:\n  lr: 1\n  lr: 2\n", "`mltool.yaml:3` gives `train.lr` a second time", "keep one of the two"),
         ("train:\n  lr: 1\ntrain:\n  seed: 2\n", "`mltool.yaml:3` gives `train` a second time", "keep one of the two"),
@@ -138,7 +143,7 @@ def test_a_variable_without_a_section_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLTOOL_LR", "1")
     message, hint = problem()
     assert message == "`MLTOOL_LR` names no section of the config"
-    assert hint == "write MLTOOL_SECTION__KEY; sections are data, model, task, train, quantize, compile"
+    assert hint == "write MLTOOL_SECTION__KEY; sections are data, model, task, train, quantize, compile, serve, deploy"
 
 
 def test_a_variable_with_a_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +221,10 @@ def test_a_key_that_other_tools_call_otherwise_is_translated(written: str, hint:
 
 def test_a_file_that_refers_to_itself_is_refused() -> None:
     assert file_problem("train: &a\n  args: *a\n") == ("`mltool.yaml:1` refers to itself", "write the values out")
+
+
+@pytest.mark.parametrize("given", ["batch_sizes=", "batch_sizes=[]"])
+def test_a_list_whose_values_have_limits_may_not_be_empty(given: str) -> None:
+    with pytest.raises(ConfigError, match="`batch_sizes` must be a list of one or more, not"):
+        load_config(ProfileJob, "", [given], {}, Path.cwd())
+    assert load_config(TrainJob, "train", ["data.ignore="], {}, Path.cwd()).data.ignore == ()

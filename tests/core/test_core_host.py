@@ -62,6 +62,35 @@ print(before, host.available_memory_bytes())
     assert before - after == pytest.approx(100 << 20, rel=0.1)  # what is taken is no longer there
 
 
+@LINUX
+def test_the_peak_of_memory_is_of_this_process_and_stays() -> None:
+    code = """
+block = bytearray(b"x") * (200 << 20)
+held = host.peak_memory_bytes()
+del block
+print(held, host.peak_memory_bytes())
+"""
+    ballast = bytearray(b"x") * (400 << 20)  # what the parent holds is none of it
+    held, after = map(int, answer_of(f"\n{code}").split())
+    assert 200 << 20 < held < 390 << 20
+    assert after > 200 << 20
+    assert len(ballast) == 400 << 20
+
+
+@LINUX
+def test_a_process_is_refused_what_is_not_free() -> None:
+    code = """
+host.available_memory_bytes = lambda: 300 << 20
+host.limit_memory()
+block = bytearray(100 << 20)
+try:
+    bytearray(300 << 20)
+except MemoryError:
+    print("refused")
+"""
+    assert answer_of(f"\n{code}") == "refused"
+
+
 @pytest.fixture
 def system_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Files of the system that say something else than they do here; the rest of them is as it is."""

@@ -4,6 +4,7 @@
 .mltool/refs/<kind>/<name>.json their names (committed)
 .mltool/staging/                what is being written; whatever a killed process left there is safe to delete
 .mltool/runs/                   unfinished and finished training runs
+.mltool/deployments/            what is in service, and its logs (`records/ledger.py`)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from mltool.core import events
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError, MltoolError
 
-_IGNORED = "artifacts/\nruns/\nstaging/\n*.lock\n*.tmp\n"
+_IGNORED = "artifacts/\nruns/\nstaging/\ndeployments/\n*.lock\n*.tmp\n"
 
 
 class Store:
@@ -80,9 +81,7 @@ class Store:
                     f"`{folder}` cannot be made: {error.strerror}",
                     hint="set MLTOOL_HOME to a folder that can be written",
                 ) from error
-        ignore = self.root / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text(_IGNORED, encoding="utf-8")
+        write_ignored(self.root)
 
     def _publish(self, folder: Path, manifest: Manifest) -> Path:
         """Move a sealed folder to its place; an equal artifact that stands there is kept if it is no worse."""
@@ -205,11 +204,13 @@ class Store:
         checks: Iterable[Check] = (),
         metrics: Mapping[str, float] | None = None,
         facts: Mapping[str, Any] | None = None,
+        pages: Mapping[str, Callable[[str], str]] | None = None,
     ) -> Artifact:
         """Write proof that comes later: an artifact of its own that names the digest it speaks of.
 
         Args:
             claim: What it is about, such as `profile` or `promotion`.
+            pages: What to write for people when its own digest is known, by file name.
         """
         checks = tuple(checks)
         with self.draft(ArtifactKind.attestation) as draft:
@@ -222,6 +223,7 @@ class Store:
                 metrics=metrics,
                 checks=checks,
                 facts=facts,
+                pages=pages,
             )
 
     def attestations(self, subject: Artifact) -> list[Artifact]:
@@ -256,6 +258,15 @@ class Store:
             artifact.path.rename(doomed)  # at once, so that nobody loads half of it
             shutil.rmtree(doomed)
         return names
+
+
+def write_ignored(root: Path) -> None:
+    """Keep git from what is of this machine only; what else somebody made of the file stays."""
+    path = root / ".gitignore"
+    if not path.exists():
+        path.write_text(_IGNORED, encoding="utf-8")
+    elif b"deployments/" not in (content := path.read_bytes()):  # of a store that was made before
+        path.write_bytes(content.rstrip() + b"\ndeployments/\n")
 
 
 def open_store(project: Path | None = None) -> Store:

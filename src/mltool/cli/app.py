@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from mltool.cli import errors, output
-from mltool.cli.commands import compile_, data, evaluate, import_, models, predict, quantize, train
+from mltool.cli.commands import (
+    compile_,
+    data,
+    deploy,
+    evaluate,
+    import_,
+    models,
+    predict,
+    profile,
+    quantize,
+    serve,
+    train,
+)
 from mltool.cli.help import Command, Group, examples
 from mltool.cli.progress import Talk
 from mltool.core.events import subscribed
@@ -28,8 +40,21 @@ _add(app, "import", import_.import_, import_.EXAMPLES, "start")
 _add(app, "train", train.train, train.EXAMPLES, "train")
 _add(app, "evaluate", evaluate.evaluate, evaluate.EXAMPLES, "train")
 _add(app, "predict", predict.predict, predict.EXAMPLES, "train")
+_add(app, "profile", profile.profile, profile.EXAMPLES, "optimise")
 _add(app, "quantize", quantize.quantize, quantize.EXAMPLES, "optimise")
 _add(app, "compile", compile_.compile_, compile_.EXAMPLES, "optimise")
+
+_add(app, "serve", serve.serve, serve.EXAMPLES, "ship")
+
+deploy_app = _group("Put models into service, look at them there, and take them back.")
+_add(deploy_app, "local", deploy.local, deploy.LOCAL_EXAMPLES)
+_add(deploy_app, "docker", deploy.docker, deploy.DOCKER_EXAMPLES)
+_add(deploy_app, "list", deploy.list_, deploy.LIST_EXAMPLES)
+_add(deploy_app, "status", deploy.status, deploy.STATUS_EXAMPLES)
+_add(deploy_app, "logs", deploy.logs, deploy.LOGS_EXAMPLES)
+_add(deploy_app, "stop", deploy.stop, deploy.STOP_EXAMPLES)
+_add(deploy_app, "rollback", deploy.rollback, deploy.ROLLBACK_EXAMPLES)
+app.add_typer(deploy_app, name="deploy", rich_help_panel="ship", epilog=examples("mltool deploy local"))
 
 data_app = _group("Decode data once, and look at it.")
 _add(data_app, "add", data.add, data.ADD_EXAMPLES)

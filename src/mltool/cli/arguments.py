@@ -41,7 +41,7 @@ def read_args(tokens: Sequence[str] | None, *names: str, verb: str | None = None
     """Split `tokens` and check that the command takes them.
 
     Args:
-        names: The positionals, such as `REF`; one in brackets may be left out.
+        names: The positionals, such as `REF`; one in brackets may be left out, `[REF]...` may come any number of times.
         verb: The verb as in `verbs.jobs.JOBS`; None for a command that takes no keys.
 
     Raises:
@@ -49,8 +49,12 @@ def read_args(tokens: Sequence[str] | None, *names: str, verb: str | None = None
     """
     positionals, overrides = split_args(tokens or ())
     takes = " ".join((*names, *(["[KEY=VALUE]..."] if verb else []))) or "no arguments"
-    if len(positionals) > len(names):
-        raise _surplus(positionals[len(names)], takes, verb, only_keys=not names)
+    if names and names[-1].endswith("..."):  # a key is no reference, even where there may be any number of them
+        surplus = [token for token in positionals if verb and token in spellings(verb)]
+    else:
+        surplus = positionals[len(names) :]
+    if surplus:
+        raise _surplus(surplus[0], takes, verb, only_keys=not names)
     if overrides and verb is None:
         raise ConfigError(f"`{overrides[0]}` is a key, but the command reads none", hint=f"it takes {takes}")
     missing = [name for name in names[len(positionals) :] if not name.startswith("[")]

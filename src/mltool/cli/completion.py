@@ -33,8 +33,22 @@ def complete_model_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:
     return [*_refs("model", _words(ctx), incomplete), *_keys(ctx, incomplete)]
 
 
+def complete_models_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:
+    words = _words(ctx)
+    is_value = words[-1:] == ["="] or (words and not incomplete and _bash_stands_on("="))
+    refs = [] if is_value else _refs("model", words, incomplete, at_most=len(words) + 1)
+    return [*(ref for ref in refs if ref not in words), *_keys(ctx, incomplete)]
+
+
 def complete_dataset(ctx: typer.Context, incomplete: str) -> list[str]:
     return _refs("dataset", _words(ctx), incomplete)
+
+
+def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
+    from mltool.artifacts.store import open_store
+
+    folders = open_store().root.glob("deployments/*/deployment.json") if not _words(ctx) else ()
+    return sorted(path.parent.name for path in folders if path.parent.name.startswith(incomplete))
 
 
 def complete_file_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:

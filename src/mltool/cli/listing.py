@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mltool.artifacts import digest
-from mltool.artifacts.artifact import Artifact
+from mltool.artifacts.artifact import REPORT, Artifact
 from mltool.artifacts.inventory import Ancestor, Comparison, Descent, Row
 from mltool.artifacts.manifest import ArtifactKind
 from mltool.cli import output, words
@@ -67,6 +67,8 @@ def show_descent(shown: Descent) -> None:
             draw_metrics(proof.metrics)
         if proof.checks:
             draw_checks(proof.checks)
+        if (proof.path / REPORT).is_file():
+            output.write(f"report  {output.relative(proof.path / REPORT)}")
 
 
 def _draw_tree(model: Artifact, parents: Sequence[Ancestor]) -> None:

@@ -32,6 +32,10 @@ PrintConfigOpt = Annotated[
 YesOpt = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 OpenOpt = Annotated[bool, typer.Option("--open", help="Open the report in the browser.")]
+AcceptOpt = Annotated[
+    bool, typer.Option("--accept-failed-checks", help="Deploy although a check failed or is missing; it is recorded.")
+]
+FollowOpt = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is still to come, until Ctrl-C.")]
 ResumeOpt = Annotated[bool, typer.Option("--resume", help="Continue the newest unfinished run with this config.")]
 
 _Tokens = list[str] | None
@@ -55,6 +59,22 @@ ModelKeysArg = Annotated[
         metavar=f"[REF] {_KEYS}",
         help="A model (path, digest, name, name@3, or latest, the default), and keys.",
         autocompletion=completion.complete_model_then_keys,
+    ),
+]
+DeploymentArg = Annotated[
+    _Tokens,
+    typer.Argument(
+        metavar="[NAME]",
+        help="A deployment; may be left out where there is only one.",
+        autocompletion=completion.complete_deployment,
+    ),
+]
+ModelsKeysArg = Annotated[
+    _Tokens,
+    typer.Argument(
+        metavar=f"[REF]... {_KEYS}",
+        help="Models (path, digest, name, name@3, or latest, the default), and keys.",
+        autocompletion=completion.complete_models_then_keys,
     ),
 ]
 DatasetArg = Annotated[

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,7 @@ Event = Message | Progress
 Handler = Callable[[Event], None]
 
 _handlers: list[Handler] = []
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
 @contextmanager
@@ -49,7 +51,23 @@ def subscribed(handler: Handler) -> Iterator[None]:
         _handlers.remove(handler)
 
 
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """The messages of a block, for whoever asked for its work, instead of for those who subscribed."""
+    texts: list[str] = []
+    token = _collected.set(texts)
+    try:
+        yield texts
+    finally:
+        _collected.reset(token)
+
+
 def emit(event: Event) -> None:
+    texts = _collected.get()
+    if texts is not None:
+        if isinstance(event, Message):
+            texts.append(event.text)
+        return
     if not _handlers and isinstance(event, Message):
         logger.log(logging.WARNING if event.level == "warning" else logging.INFO, event.text)
     for handler in _handlers:

@@ -5,9 +5,10 @@ A config is checked before anything heavy loads, so every stage is imported insi
 
 from __future__ import annotations
 
-from mltool.verbs import data, models
+from mltool.verbs import data, deploy, models
 from mltool.verbs.model import Model
-from mltool.verbs.optimise import compile_model, quantize
+from mltool.verbs.optimise import compile_model, profile, quantize
+from mltool.verbs.ship import serve
 from mltool.verbs.start import import_model, load, save
 from mltool.verbs.training import evaluate, predict, train
 
@@ -15,12 +16,15 @@ __all__ = [
     "Model",
     "compile_model",
     "data",
+    "deploy",
     "evaluate",
     "import_model",
     "load",
     "models",
     "predict",
+    "profile",
     "quantize",
     "save",
+    "serve",
     "train",
 ]

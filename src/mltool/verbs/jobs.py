@@ -8,10 +8,13 @@ from typing import Any
 from mltool.core.config.load import Resolved, resolve
 from mltool.stages.compile_.config import CompileJob
 from mltool.stages.data.config import DataJob
+from mltool.stages.deploy.config import DockerJob, LocalJob
 from mltool.stages.evaluate.config import EvaluateJob
 from mltool.stages.import_.config import ImportJob
 from mltool.stages.predict.config import PredictJob
+from mltool.stages.profile.config import ProfileJob
 from mltool.stages.quantize.config import QuantizeJob
+from mltool.stages.serve.config import ServeJob
 from mltool.stages.train.config import TrainJob
 
 JOBS: Mapping[str, tuple[type[Any], str]] = {
@@ -20,8 +23,12 @@ JOBS: Mapping[str, tuple[type[Any], str]] = {
     "evaluate": (EvaluateJob, ""),
     "predict": (PredictJob, ""),
     "data add": (DataJob, "data"),
+    "profile": (ProfileJob, ""),
     "quantize": (QuantizeJob, "quantize"),
     "compile": (CompileJob, "compile"),
+    "serve": (ServeJob, "serve"),
+    "deploy local": (LocalJob, "serve"),
+    "deploy docker": (DockerJob, "deploy"),
 }
 """The config of each verb, and the section whose fields may be written without it."""
 

@@ -210,6 +210,8 @@ def limit_broken(value: Any, metadata: typing.Mapping[str, Any]) -> str | None:
         return None
     values = value if isinstance(value, tuple) else (value,)
     choices = metadata.get("choices")
+    if not values and {"choices", "minimum"} & set(metadata):
+        return "a list of one or more"
     if choices is not None:
         names = choices() if callable(choices) else choices
         if any(one not in names for one in values):

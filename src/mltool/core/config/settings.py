@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import yaml
 
 FILE_NAME = "mltool.yaml"
-SECTIONS = ("data", "model", "task", "train", "quantize", "compile")
+SECTIONS = ("data", "model", "task", "train", "quantize", "compile", "serve", "deploy")
 """Every section that some verb reads; a test compares them with the verbs' configs."""
 TOP_LEVEL = ("version", "name", *SECTIONS)
 
 _OVERRIDE = re.compile(r"^[A-Za-z_][\w.]*=")
-_RESERVED_VARIABLES = {"MLTOOL_HOME", "MLTOOL_DEBUG"}
+_RESERVED_VARIABLES = {"MLTOOL_HOME", "MLTOOL_DEBUG", "MLTOOL_API_KEY"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mltool.modeling.packaging.export import ExportError, export_onnx
 from mltool.modeling.packaging.served import Served, run_eager
 from mltool.modeling.tasks.task import Task
 from mltool.modeling.tensor_files import write_safetensors
-from mltool.runtimes.backends.onnxruntime import GRAPH
+from mltool.runtimes.config import GRAPH
 from mltool.runtimes.runner import Signature
 
 WEIGHTS = "weights.safetensors"

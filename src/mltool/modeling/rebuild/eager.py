@@ -43,6 +43,11 @@ def load(model: Artifact, signature: Signature, threads: int | None) -> Runner:
     schema, made_with = schema_of(model), model.config.get("rebuild", {})
     heads = {"classification": ClassificationHead(made_with.get("output_kind")), "regression": RegressionHead(0.0, 1.0)}
     network = network_of(model)
+    if not (model.path / WEIGHTS).is_file():
+        raise ArtifactError(
+            f"`{model.label}` has a graph of its own and no weights for its network",
+            hint="use `backend=auto`, or the float model that it was made from",
+        )
     weights = load_file(model.path / WEIGHTS)
     served = Served(network, from_weights(weights, len(schema.inputs)), heads.get(made_with["task"], CustomHead()))
     try:

@@ -15,7 +15,8 @@ from mltool.datasets.schema import Schema, TensorSpec
 from mltool.modeling.network import in_order
 from mltool.modeling.packaging.graphs import rename, without_paths
 from mltool.modeling.tasks.outputs import OutputKind
-from mltool.runtimes.backends.onnxruntime import GRAPH, OnnxRuntimeRunner
+from mltool.runtimes.backends.onnxruntime import OnnxRuntimeRunner
+from mltool.runtimes.config import GRAPH
 from mltool.runtimes.runner import Signature, run_all
 
 _ROWS = 256

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy.typing as npt
 import orjson
@@ -22,7 +22,6 @@ from mltool.serving.v2 import JSON, Protocol
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 AnswerHeaders = list[tuple[bytes, bytes]]
-T = TypeVar("T")
 
 _INLINE_BYTES = 64 * 1024
 """Bodies up to this size are decoded on the event loop, larger ones on a thread."""
@@ -71,7 +70,9 @@ class Inference:
         body = await read_body(receive, headers, self._max_body_bytes)
         json_length = headers.get(b"inference-header-content-length")
         read = self._protocol.read
-        question = read(body, json_length) if len(body) <= _INLINE_BYTES else await _on_thread(read, body, json_length)
+        question = (
+            read(body, json_length) if len(body) <= _INLINE_BYTES else await asyncio.to_thread(read, body, json_length)
+        )
         if b"x-request-id" not in headers and is_request_id(question.id):
             call.request_id = question.id
         call.inputs = question.arrays
@@ -83,7 +84,7 @@ class Inference:
         form = _form_of(headers.get(b"content-type", b""))
         body = await read_body(receive, headers, self._max_body_bytes)
         decode = partial(_decoded, self._served, body, form)
-        inputs, warnings = decode() if len(body) <= _INLINE_BYTES else await _on_thread(decode)
+        inputs, warnings = decode() if len(body) <= _INLINE_BYTES else await asyncio.to_thread(decode)
         call.inputs = inputs.arrays
         call.outputs = await self._batcher.answer(inputs.arrays, inputs.num_rows)
         try:
@@ -125,7 +126,3 @@ def _decoded(served: Served, body: bytes, form: str | None) -> tuple[Inputs, lis
     except (DataError, InputError) as error:
         raise HttpError(400, error.message, hint=error.hint) from error
     return inputs, warnings
-
-
-async def _on_thread(call: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.to_thread(call, *arguments)

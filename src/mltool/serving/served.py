@@ -49,7 +49,7 @@ class Served:
 
 
 def load_served(model: Artifact, config: ServeConfig) -> Served:
-    """Load a model and run it in every batch size that will come, so that no client waits for it to get warm.
+    """Load a model and run it until it is warm, in every batch size that the event loop may be given.
 
     Raises:
         ArtifactError: The model cannot be run.

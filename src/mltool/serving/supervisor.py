@@ -60,10 +60,6 @@ class Generation:
         # Its other end is in every worker: it closes when we die, however we do.
         self._lifeline, self._held = os.pipe()
 
-    @property
-    def pids(self) -> list[int]:
-        return [process.pid for process in self._processes.values()]
-
     async def start(self) -> None:
         """Start all workers, and return when each of them answers.
 
@@ -85,15 +81,13 @@ class Generation:
         self._is_stopping = True
         for watcher in self._watchers:
             watcher.cancel()
-        for process in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        self.terminate()
         voices = [self._voices[number] for number in self._ready]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(voice.next() for voice in voices)), _CLOSE_S)
 
-    def hurry(self) -> None:
-        """End at once what still drains."""
+    def terminate(self) -> None:
+        """Have the workers drain; a second time, have them end at once."""
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -251,5 +245,5 @@ async def _supervise(plan: Plan, listener: socket.socket, on_ready: Callable[[],
     ending, hurrying = asyncio.create_task(generation.stop()), asyncio.create_task(stop.wait())
     await asyncio.wait({ending, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     if not ending.done():
-        generation.hurry()
+        generation.terminate()
     return await ending

@@ -96,6 +96,8 @@ def rollback(ledger: Ledger, name: str) -> Deployment:
         if previous is None:
             raise ArtifactError(f"`{name}` has no earlier version that answered")
         deployment.begin_again(previous.number)
+    if not is_up(deployment):  # a new process has the key of this environment, whatever the last one had
+        warn_if_open(ServeConfig(**previous.config))
     return _advance(ledger, name, previous)
 
 

@@ -1,13 +1,10 @@
-"""What can be done with a deployment, wherever it runs."""
+"""What can be done with a deployment once it is there."""
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mltool.artifacts.store import Store
 from mltool.core.errors import ArtifactError, ConfigError
@@ -15,26 +12,7 @@ from mltool.records.deployment import Deployment
 from mltool.records.ledger import Ledger
 from mltool.records.reading import count
 from mltool.stages.deploy import local
-
-
-class Target(Protocol):
-    """A place where models are put into service: a module of this package."""
-
-    def is_up(self, deployment: Deployment) -> bool:
-        """Whether what was started there still runs."""
-
-    def log_path(self, ledger: Ledger, name: str) -> Path:
-        """The file that it logs to."""
-
-    def stop(self, ledger: Ledger, name: str) -> Deployment:
-        """End it, after what it has begun to answer."""
-
-    def rollback(self, ledger: Ledger, name: str) -> Deployment:
-        """Bring back what answered before the current version was deployed."""
-
-
-_TARGETS: Mapping[str, Target] = {local.TARGET: local}
-_ASK_S = 5.0
+from mltool.stages.deploy.asking import is_ready
 
 
 def rows(store: Store) -> list[dict[str, Any]]:
@@ -56,18 +34,10 @@ def _row(deployment: Deployment) -> dict[str, Any]:
 
 
 def _state(deployment: Deployment) -> str:
-    if _TARGETS[deployment.target].is_up(deployment):
-        return "answers" if _is_ready(deployment) else "does not answer"
+    if local.is_up(deployment):
+        url = deployment.live.url if deployment.live else None
+        return "answers" if url and is_ready(url) else "does not answer"
     return "ended by itself" if deployment.live is not None else "stopped"
-
-
-def _is_ready(deployment: Deployment) -> bool:
-    url = deployment.live.url if deployment.live else None
-    try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=_ASK_S) as answer:  # noqa: S310 - an address of our own
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
 
 
 def status(store: Store, name: str | None) -> dict[str, Any]:
@@ -90,19 +60,19 @@ def status(store: Store, name: str | None) -> dict[str, Any]:
 def log_path(store: Store, name: str | None) -> Path:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
-    return _TARGETS[ledger.read(name).target].log_path(ledger, name)
+    return local.log_path(ledger, name)
 
 
 def stop(store: Store, name: str | None) -> Deployment:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
-    return _TARGETS[ledger.read(name).target].stop(ledger, name)
+    return local.stop(ledger, name)
 
 
 def rollback(store: Store, name: str | None) -> Deployment:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
-    return _TARGETS[ledger.read(name).target].rollback(ledger, name)
+    return local.rollback(ledger, name)
 
 
 def _chosen(ledger: Ledger, name: str | None) -> str:

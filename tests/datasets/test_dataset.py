@@ -291,4 +291,4 @@ def test_every_knob_that_shapes_a_dataset_is_in_its_identity(tmp_path: Path, kno
 def test_only_what_the_bytes_tell_is_left_out_of_the_identity(tmp_path: Path) -> None:
     identity = fingerprint_of(table.read(DataConfig(), write_table(tmp_path)), DataConfig())
     left_out = {knob.name for knob in fields(DataConfig)} - identity.keys()
-    assert left_out == {"source", "target", "args", "test", "max_damaged"}
+    assert left_out == {"source", "target", "args", "test", "max_damaged", "remote"}

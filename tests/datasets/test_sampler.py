@@ -47,7 +47,11 @@ def test_the_slices_of_all_ranks_put_together_are_the_batches_of_one_process(
     ]
     together = [[row for part in parts for row in part] for parts in zip(*ranks, strict=True)]
     assert together == whole[first:]
-    assert all(max(map(len, parts)) - min(map(len, parts)) <= 1 for parts in zip(*ranks, strict=True))
+    for parts in zip(*ranks, strict=True):
+        sizes = [len(part) for part in parts if part]
+        assert max(sizes) - min(sizes) <= 1
+        assert min(sizes) >= min(2, batch_size // num_ranks, sum(sizes))  # batch norm cannot train on one
+        assert len(sizes) == num_ranks or sum(sizes) < 2 * num_ranks
 
 
 @given(num_samples=st.integers(1, 200), batch_size=st.integers(1, 64), block=st.integers(1, 9))
@@ -55,6 +59,7 @@ def test_the_end_of_every_block_is_where_a_run_can_go_on(num_samples: int, batch
     sampler = Sampler(num_samples, batch_size, seed=3)
     seen: list[list[int]] = []
     for part in sampler.blocks(7, num_batches=block):
+        assert part.end % (block * batch_size) == 0 or part.end == sum(map(len, expected(sampler, 7)))
         seen += batches(sampler, 7, start=part.end - len(part.rows_N), num_batches=1)[: len(part.batch_sizes)]
         assert seen + batches(sampler, 7, start=part.end, num_batches=5) == expected(sampler, 7)
     assert seen == expected(sampler, 7)

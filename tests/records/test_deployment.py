@@ -187,6 +187,17 @@ def test_what_answers_and_what_a_rollback_leads_to_is_in_use(shop: Deployment, d
     assert numbers(shop.returnable()) == [2, 1]
 
 
+def test_what_a_version_is_called_elsewhere_is_remembered(shop: Deployment, deploy: Deploy) -> None:
+    deploy()
+    shop.note(1, {"image": "one", "revision": "shop-1"})
+    shop.note(1, {"revision": "shop-2"})
+    assert shop.version(1).remote == {"image": "one", "revision": "shop-2"}
+    written = shop.to_json()
+    assert Deployment.from_json(written).version(1).remote == {"image": "one", "revision": "shop-2"}
+    del written["versions"][0]["remote"]
+    assert Deployment.from_json(written).version(1).remote == {}, "of an mltool that deployed to this machine alone"
+
+
 def test_what_is_written_is_read_again(shop: Deployment, deploy: Deploy) -> None:
     deploy()
     deploy()

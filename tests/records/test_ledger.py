@@ -135,7 +135,8 @@ def with_version(**changes: Any) -> Any:
         edited(versions=None), edited(versions=[1]), edited(versions=[{}]), edited(current_number=2),
         edited(current_number=0), edited(current_number="1"), edited(live={"pip": 1}), edited(live=[1]),
         with_version(number=2), with_version(state="lively"), with_version(model_digest=None),
-        with_version(config=[]), with_version(surprise=1), with_version(replaces=7), with_version(replaces=[]),
+        with_version(config=[]), with_version(remote=[]), with_version(surprise=1),
+        with_version(replaces=7), with_version(replaces=[]),
         with_version(accepted_failed_checks=3), lambda data: [data], lambda data: None, lambda data: {},
         lambda data: {key: value for key, value in data.items() if key != "target"},
     ],
@@ -293,7 +294,7 @@ def test_git_sees_nothing_of_deployments_also_in_a_store_that_was_made_before(
     ignore.write_text("artifacts/\nmine/\n*.lock", encoding="utf-8")
     deploy(ledger, model)
     deploy(ledger, model)
-    assert ignore.read_text(encoding="utf-8") == "artifacts/\nmine/\n*.lock\ndeployments/\n"
+    assert ignore.read_text(encoding="utf-8") == "artifacts/\nmine/\n*.lock\ndeployments/\ngcp/\nstudies/\n"
 
 
 def test_a_model_that_may_answer_again_is_no_garbage(ledger: Ledger, store: Store) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mltool.statistics.intervals import metric_intervals, wilson_interval
+from mltool.statistics.intervals import metric_intervals, paired_interval, wilson_interval
 from mltool.statistics.metrics import classification_metrics, regression_metrics
 
 
@@ -149,3 +149,32 @@ def test_limits_that_make_no_sense_are_refused() -> None:
             metric_intervals(means, *arrays)
     with pytest.raises(ValueError, match="num_resamples"):
         metric_intervals(means, np.ones(3), num_resamples=0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=300), st.floats(0.5, 0.999))
+def test_a_paired_interval_holds_the_loss_and_mirrors_when_the_two_change_places(
+    pairs: list[tuple[bool, bool]], level: float
+) -> None:
+    before, after = np.array(pairs).T
+    low, high = paired_interval(before, after, level)
+    assert -1 <= low <= before.mean() - after.mean() <= high <= 1
+    assert low < high, "no sample says for certain that nothing changes"
+    assert paired_interval(after, before, level) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0.0, 0.0), (0.02, 0.01), (0.2, 0.05)])
+def test_a_paired_interval_covers_the_loss_about_as_often_as_promised(lost: float, won: float) -> None:
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(2_000):
+        lot = random.random(200)
+        before, after = lot > won, lot < 1 - lost  # the first `won` are right only after, the last `lost` only before
+        low, high = paired_interval(before, after)
+        covered.append(low <= lost - won <= high)
+    assert np.mean(covered) > 0.92
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (3, 4)])
+def test_pairs_must_be_pairs(lengths: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="pairs must be"):
+        paired_interval(np.zeros(lengths[0], bool), np.zeros(lengths[1], bool))

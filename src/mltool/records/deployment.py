@@ -30,6 +30,7 @@ class DeployedVersion:
         reason: Why it is in this state, where that is worth a word.
         live_utc: When it first answered.
         replaces: The version that was current before that, which is where a rollback leads.
+        remote: What it is called where it runs, and how far an unfinished one has come, such as `revision` and `image`.
     """
 
     number: int
@@ -43,6 +44,7 @@ class DeployedVersion:
     reason: str = ""
     live_utc: str | None = None
     replaces: int | None = None
+    remote: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Live:
         process: `core.processes.identity` of `pid`, because the number may belong to another process by now.
         image: The container image it was started from.
         container: What the container engine calls it.
+        traffic: Percent by revision when that was last changed from here, where several can answer at once.
     """
 
     pid: int | None = None
@@ -62,6 +65,7 @@ class Live:
     url: str | None = None
     image: str | None = None
     container: str | None = None
+    traffic: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Deployment:
     """What `deployment.json` holds; changed only inside `Ledger.locked`, which writes it.
 
     Attributes:
-        target: Where it runs: `local`, `docker`.
+        target: Where it runs: `local`, `gcp`.
         versions: All of them, oldest first; none is ever taken out.
         current_number: The version that answers, or answered last.
         live: None while nothing runs.
@@ -113,9 +117,19 @@ class Deployment:
     def previous(self) -> DeployedVersion | None:
         """Where a rollback leads: what answered before the current version was deployed, without those that failed.
 
-        After a rollback it is one step further back, whatever was deployed and given up in between.
+        After a rollback it is one step further back, whatever was deployed and given up in between. Where versions
+        have revisions, it is one with another revision than the current version has: a share of the traffic and all of
+        it are two versions of one revision. None leads behind a stop, which deletes all revisions.
         """
-        return next(iter(self._earlier()), None)
+        current = self.current
+        if current is None or "revision" not in current.remote:
+            return next(iter(self._earlier()), None)
+        for version in (current, *self._earlier()):
+            if version.state is VersionState.stopped:
+                break
+            if version.remote.get("revision") != current.remote["revision"]:
+                return version
+        return None
 
     def add_version(
         self, model: Artifact, config: Mapping[str, Any], accepted_failed_checks: Sequence[str] = ()
@@ -157,6 +171,10 @@ class Deployment:
         event = "deploy" if is_new else "restart" if number == self.current_number else "rollback"
         self.current_number, self.live = number, live
         self.record(event, number, live.url or "")
+
+    def note(self, number: int, remote: Mapping[str, str]) -> None:
+        """Remember what a version is called where it runs, beside what is known already."""
+        self._change(number, remote={**self.version(number).remote, **remote})
 
     def failed(self, number: int, reason: str) -> None:
         """A version did not start, or does not answer any more."""
@@ -234,7 +252,8 @@ class Deployment:
 def _version(entry: Mapping[str, Any]) -> DeployedVersion:
     plain = DeployedVersion(**entry)
     texts = (plain.model_digest, plain.model_path, plain.time_utc, plain.reason)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(plain.config, Mapping):
+    mappings = (plain.config, plain.remote)
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(one, Mapping) for one in mappings):
         raise TypeError("a version has a value of another type")
     accepted = tuple(str(check) for check in plain.accepted_failed_checks)
     return replace(plain, state=VersionState(plain.state), accepted_failed_checks=accepted)

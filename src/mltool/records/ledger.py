@@ -50,6 +50,11 @@ class Ledger:
         """The folder of the prediction logs."""
         return self.folder(name) / "predictions"
 
+    def log_of(self, deployment: Deployment) -> Path:
+        """The folder that the current version of a deployment records its predictions in."""
+        given = deployment.current.config.get("record_folder") if deployment.current else None
+        return Path(str(given)) if given else self.predictions(deployment.name)
+
     def read(self, name: str) -> Deployment:
         """A deployment as it is now.
 

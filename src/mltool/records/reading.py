@@ -78,16 +78,35 @@ def count(
     """How many records `read` would find, without reading their arrays."""
     condition, values = _condition(since, until, deployment, model_digest)
     query = f"SELECT count(*) FROM predictions WHERE {condition}"  # noqa: S608  # only our own words
-    return sum(_count(path, query, values) for path in _files(folder))
+    return sum(int(number) for path in _files(folder) for (number,) in _rows(path, query, values))
 
 
-def _count(path: Path, query: str, values: Sequence[Any]) -> int:
+def time_of_newest(
+    folder: Path,
+    num_records: int,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    deployment: str | None = None,
+    model_digest: str | None = None,
+) -> float | None:
+    """When the first of the newest `num_records` that `read` would find came, in Unix seconds; None for none."""
+    condition, values = _condition(since, until, deployment, model_digest)
+    query = f"SELECT time_utc FROM predictions WHERE {condition} ORDER BY time_utc DESC LIMIT ?"  # noqa: S608
+    times: list[float] = []
+    for path in _files(folder):
+        times += (time_s for (time_s,) in _rows(path, query, [*values, num_records]))
+    return min(heapq.nlargest(num_records, times), default=None)
+
+
+def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """All rows of a short answer; none, with a warning, if the file cannot be read."""
     try:
         with closing(connect_to_read(path, SCHEMA)) as connection:
-            return int(connection.execute(query, values).fetchone()[0])
+            return connection.execute(query, values).fetchall()
     except (sqlite3.Error, ArtifactError) as error:
         _warn(path, error)
-        return 0
+        return []
 
 
 def _condition(

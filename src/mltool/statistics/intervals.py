@@ -37,6 +37,30 @@ def wilson_interval(num_correct: int, num_samples: int, level: float = 0.95) -> 
     return max(0.0, min(centre - half, rate)), min(1.0, max(centre + half, rate))
 
 
+def paired_interval(
+    before_N: NDArray[np.bool_], after_N: NDArray[np.bool_], level: float = 0.95
+) -> tuple[float, float]:
+    """Interval of how much a proportion fell, `mean(before) - mean(after)`, where both are of the same samples.
+
+    Wald's interval with half a sample more in each cell, which holds for few samples, and for none that changed.
+
+    Raises:
+        ValueError: There are no samples, the lengths differ, or `level` is not in `(0, 1)`.
+
+    Source: Agresti and Min 2005, https://doi.org/10.1002/sim.1781.
+    """
+    _check_level(level)
+    if before_N.ndim != 1 or before_N.shape != after_N.shape or not len(before_N):
+        raise ValueError(f"pairs must be [N] with N above 0, got {before_N.shape} and {after_N.shape}")
+    z, num_samples = NormalDist().inv_cdf((1 + level) / 2), len(before_N)
+    num_lost, num_won = int((before_N & ~after_N).sum()), int((~before_N & after_N).sum())
+    fell = (num_lost - num_won) / num_samples
+    n, lost, won = num_samples + 2, num_lost + 0.5, num_won + 0.5
+    centre = (lost - won) / n
+    half = z * math.sqrt((lost + won) / n - centre**2) / math.sqrt(n)
+    return max(-1.0, min(centre - half, fell)), min(1.0, max(centre + half, fell))
+
+
 def metric_intervals(
     metric_function: Callable[..., Mapping[str, float]],
     *arrays: NDArray[Any],

@@ -14,6 +14,8 @@ from mltool.statistics.calibration import RANGE_TOLERANCE, expected_calibration_
 
 MAIN_METRIC = MappingProxyType({"classification": "accuracy", "regression": "r2"})
 """The metric that decides, by task."""
+LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "mae", "rmse"})
+"""Of all others, a higher value is better."""
 
 
 class ClassificationRows(NamedTuple):

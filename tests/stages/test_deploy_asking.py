@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import CheckStatus
 from mltool.artifacts.store import Store
 from mltool.runtimes.runner import load
-from mltool.stages.deploy.asking import answers_as_recorded, infer, is_ready
+from mltool.stages.deploy.asking import answers_as_recorded, compared_answers, infer, is_ready
 from serving_testing import serving
 from small_models import linear_model, picture_model, table_model
 
@@ -47,6 +49,24 @@ def test_another_model_behind_the_same_name_is_noticed(store: Store) -> None:
         assert unknown.detail.startswith("it answers 404: ")
         picture = answers_as_recorded(server.url, "mine", picture_model(store))
         assert picture.detail.startswith("it answers 400: ")
+
+
+@pytest.mark.parametrize("status", [None, 429, 500, 503])
+def test_a_server_that_cannot_answer_says_nothing_of_its_model(store: Store, status: int | None) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if status is not None:  # else the connection ends without an answer
+                self.send_error(status)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            with pytest.raises(OSError, match=f"it answers {status}" if status else "cut off|reset|without response"):
+                compared_answers(f"http://127.0.0.1:{server.server_port}", "mine", linear_model(store))
+        finally:
+            server.shutdown()
 
 
 def test_every_bit_goes_over_the_wire_and_comes_back(store: Store) -> None:

@@ -7,52 +7,31 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from filelock import FileLock
 
+from buildah_testing import BASE, LOCK, buildah, why_not
 from mltool.artifacts.artifact import Artifact
-from mltool.artifacts.manifest import ArtifactKind
 from mltool.artifacts.store import Store
 from mltool.core.errors import CheckError, ConfigError, MltoolError
+from mltool.integrations.engines import Buildah
 from mltool.runtimes.gate import admit
-from mltool.runtimes.samples import Samples
 from mltool.stages.deploy.config import DockerConfig, DockerJob
 from mltool.stages.deploy.docker import deploy_docker
-from mltool.stages.deploy.engines import Buildah
-from small_models import linear_model, picture_model
+from small_models import forged_model, linear_model, picture_model
 from user_project import said
 
 __all__ = ["said"]
 
-BASE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 NAME = f"mltool-test-{os.getpid()}"
-LOCK = FileLock(Path(tempfile.gettempdir()) / "mltool-test-buildah.lock")
-
-
-def buildah(*arguments: str, text: str | None = None) -> str:
-    ended = subprocess.run(["buildah", *arguments], capture_output=True, text=True, input=text)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
-
-
-def why_not() -> str | None:
-    if shutil.which("buildah") is None:
-        return "buildah is not installed"
-    asked = subprocess.run(["buildah", "inspect", "--type", "image", f"docker.io/library/{BASE}"], capture_output=True)
-    return None if asked.returncode == 0 else f"the image `{BASE}` is not here (`buildah pull {BASE}`)"
-
 
 pytestmark = [
     pytest.mark.xdist_group("buildah"),
@@ -184,7 +163,7 @@ def test_what_a_killed_run_left_is_out_of_the_way(model: Artifact, store: Store,
 def test_the_server_of_a_killed_run_is_ended_with_its_container(model: Artifact, store: Store, tag: str) -> None:
     deploy_docker(model, job(tag), store)
     killed = Buildah()
-    killed.start(container_of(model), tag, "127.0.0.1", 0)
+    killed.start(container_of(model), tag, "127.0.0.1", 0, 8000)
     while "answers on" not in killed.last_lines(container_of(model)):
         assert killed.is_running(container_of(model))
         time.sleep(0.05)
@@ -213,15 +192,7 @@ def test_an_image_that_takes_too_long_is_ended(model: Artifact, store: Store, ta
 
 
 def test_an_image_that_answers_otherwise_is_not_done(store: Store, tag: str) -> None:
-    model = linear_model(store)
-    samples = Samples.load(model.path / "samples.npz")
-    others = {name: array + np.float32(0.5) for name, array in samples.outputs.items()}
-    with store.draft(ArtifactKind.model) as draft:
-        for name in ("graph.onnx", "schema.json"):
-            shutil.copy(model.path / name, draft.path(name))
-        Samples(samples.inputs, others, samples.target).save(draft.path("samples.npz"))
-        manifest = model.manifest
-        forged = draft.commit("forged", config=manifest.config, signature=manifest.signature, checks=model.checks)
+    forged = forged_model(store, linear_model(store))
     with pytest.raises(
         CheckError, match=r"answers otherwise than `forged@1`: they differ by .* is the limit"
     ) as caught:
@@ -276,9 +247,3 @@ def test_the_process_of_an_image_drains_and_ends_when_it_is_told_to(model: Artif
 def test_two_runs_do_not_take_each_others_container(model: Artifact, store: Store, tag: str) -> None:
     with FileLock(store.root / "images.lock"), pytest.raises(MltoolError, match="another process makes an image just"):
         deploy_docker(model, job(tag), store)
-
-
-def test_the_engine_knows_the_size_of_an_image() -> None:
-    (image,) = json.loads(buildah("images", "--json", f"docker.io/library/{BASE}"))
-    size = Buildah().size_bytes(f"docker.io/library/{BASE}")
-    assert f"{size / 1e6:.3g} MB" == f"{float(image['size'].split()[0]):.3g} MB"

@@ -59,7 +59,7 @@ def test_a_model_answers_in_the_background_until_it_is_stopped(store: Store) -> 
     assert status["state"] == "answers"
     assert [event["event"] for event in status["history"]] == ["start", "deploy"]
     assert [row["deployment"] for row in mltool.deploy.list()] == ["linear"]
-    assert "answers on http://127.0.0.1" in mltool.deploy.logs().read_text()
+    assert "answers on http://127.0.0.1" in mltool.deploy.logs().path.read_text()
     mltool.deploy.stop()
     assert mltool.deploy.status()["state"] == "stopped"
     with pytest.raises(ConnectionError):

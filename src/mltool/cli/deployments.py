@@ -16,10 +16,15 @@ from mltool.core import units
 if TYPE_CHECKING:
     from mltool.records.deployment import Deployment
     from mltool.stages.deploy.docker import Image
+    from mltool.stages.deploy.gcp.stage import Release
+    from mltool.stages.deploy.targets import Log
+    from mltool.stages.gcp.emulate import Endpoints
 
 _NUM_EVENTS = 12
 _FOLLOW_S = 0.3
-_MARKS = {"answers": "passed", "stopped": "not_run"}
+_SIGNED = ' -H "Authorization: Bearer $(gcloud auth print-identity-token)"'
+"""What `curl` has to send to a private service."""
+_MARKS = {"answers": "passed", "in service": "passed", "stopped": "not_run", "unfinished": "not_run"}
 
 
 def show_deployment(deployment: Deployment) -> None:
@@ -34,10 +39,19 @@ def show_deployment(deployment: Deployment) -> None:
         model = (current.model_ref or current.model_digest[:12]) if current else ""
         number = f"version {current.number}" if current else ""
         output.write(f"{output.paint(deployment.name, 'bold', sys.stdout)}  {deployment.target}, {number}, {model}\n")
+        if live and live.traffic:
+            output.write(f"traffic {_traffic(live.traffic)}")
         output.write(f"page    {url}/")
-        output.write(f"ask     curl {url}/predict --data-binary @FILE")
+        output.write(f"ask     curl {url}/predict --data-binary @FILE{_SIGNED if _is_private(deployment) else ''}")
         output.write(f"next    mltool deploy status {deployment.name}")
         output.write(f"        mltool deploy stop {deployment.name}")
+
+
+def _is_private(deployment: Deployment) -> bool:
+    """Whether a service of the cloud asks for a token; as it was last deployed, since a rollback only moves traffic."""
+    answered = [version for version in deployment.versions if version.live_utc]
+    last = max(answered, key=lambda version: str(version.live_utc), default=None)
+    return last is not None and last.config.get("public") is False
 
 
 def show_image(image: Image) -> None:
@@ -66,12 +80,54 @@ def show_image(image: Image) -> None:
             output.write(f"next    {image.engine} run --publish 8000:8000 {image.tag}")
 
 
+def show_release(release: Release) -> None:
+    """What answers on Cloud Run now; `--quiet` is its address."""
+    if output.mode() is Mode.json:
+        output.write_json(release.to_json())
+    elif output.mode() is Mode.quiet:
+        output.write(release.url)
+    else:
+        config, name = release.wanted.config, release.wanted.name
+        title = output.paint(name, "bold", sys.stdout)
+        output.write(f"{title}  gcp, version {release.version}, {release.wanted.model.label}\n")
+        draw_checks([release.check])
+        output.write(f"\nurl       {release.url}")
+        output.write(f"revision  {release.revision} in {config.project}, {config.region}")
+        output.write(f"traffic   {_traffic(release.traffic)}")
+        output.write(f"costs     while it answers, at most {words.count(config.max_instances, 'instance')}")
+        token = "" if config.public else _SIGNED
+        output.write(f"ask       curl {release.url}/predict --data-binary @FILE{token}")
+        output.write(f"next      mltool deploy status {name}")
+        output.write(f"          mltool deploy stop {name}")
+
+
+def _traffic(traffic: Mapping[str, int]) -> str:
+    return ", ".join(f"{percent} % to {revision}" for revision, percent in traffic.items())
+
+
 def show_address(model: str, url: str) -> None:
     """What a script that started a server waits for; people are told in words."""
     if output.mode() is Mode.json:
         output.write_json({"model": model, "url": url})
     elif output.mode() is Mode.quiet:
         output.write(url)
+    sys.stdout.flush()
+
+
+def show_endpoints(endpoints: Endpoints) -> None:
+    """Where the stand-ins of Google Cloud answer, as lines for a shell, or for a script that waits for them."""
+    if output.mode() is Mode.json:
+        output.write_json(
+            {
+                "grpc": endpoints.grpc,
+                "storage": endpoints.storage,
+                "folder": str(endpoints.folder),
+                "variables": endpoints.variables,
+            }
+        )
+    else:
+        for name, value in endpoints.variables.items():
+            output.write(f"export {name}={value}")
     sys.stdout.flush()
 
 
@@ -110,8 +166,18 @@ def show_status(status: Mapping[str, Any]) -> None:
         output.write(status["state"])
         return
     show_deployments([status])
-    records = words.count(status["num_predictions_recorded"], "prediction")
-    output.write(f"\n{records} recorded in {output.relative(Path(status['records']))}\n")
+    if status.get("traffic"):
+        output.write(f"\ntraffic  {_traffic(status['traffic'])}")
+    if status.get("unfinished"):
+        output.write(f"\nversion {status['unfinished']} is unfinished; the same command goes on with it")
+    if status.get("problem"):
+        output.write(f"\nproblem  {status['problem']}")
+    for index, made in enumerate(status.get("made", ())):
+        output.write(f"{'' if index else 'made':<7}  {made}")
+    output.write("")
+    if status["target"] != "gcp":  # whose instances record nothing on this machine
+        records = words.count(status["num_predictions_recorded"], "prediction")
+        output.write(f"{records} recorded in {output.relative(Path(status['records']))}\n")
     versions = [
         (str(v["number"]), v["model_ref"] or v["model_digest"][:12], v["state"], words.day(v["time_utc"]), _remarks(v))
         for v in status["versions"]
@@ -129,8 +195,25 @@ def _remarks(version: Mapping[str, Any]) -> str:
     return "; ".join(text for text in texts if text)
 
 
-def show_log(path: Path, *, follow: bool) -> None:
-    """The whole log, and with `follow` what comes after, until Ctrl-C; `--quiet` is where it is."""
+def show_log(log: Log, *, follow: bool) -> None:
+    """A file's text, and with `follow` what comes after, until Ctrl-C; elsewhere, what shows it. `--quiet` is where."""
+    if log.path is None:
+        _show_remote_log(log)
+    else:
+        _show_log_file(log.path, follow=follow)
+
+
+def _show_remote_log(log: Log) -> None:
+    if output.mode() is Mode.json:
+        output.write_json({"command": log.command, "url": log.url})
+    elif output.mode() is Mode.quiet:
+        output.write(log.command or "")
+    else:
+        output.write(f"command  {log.command}")
+        output.write(f"page     {log.url}")
+
+
+def _show_log_file(path: Path, *, follow: bool) -> None:
     if output.mode() is Mode.quiet:
         output.write(str(path))
         return

@@ -11,6 +11,7 @@ from mltool.cli.options import (
     ModelKeysArg,
     PrintConfigOpt,
     QuietOpt,
+    YesOpt,
 )
 
 LOCAL_EXAMPLES = examples(
@@ -24,10 +25,16 @@ DOCKER_EXAMPLES = examples(
     "mltool deploy docker digits context_folder=image",
     keys="mltool deploy docker",
 )
+GCP_EXAMPLES = examples(
+    "mltool deploy gcp digits@3 project=my-project region=europe-west1",
+    "mltool deploy gcp digits@3 traffic_percent=10",
+    "mltool deploy gcp digits@3 --dry-run",
+    keys="mltool deploy gcp",
+)
 LIST_EXAMPLES = examples("mltool deploy list")
 STATUS_EXAMPLES = examples("mltool deploy status digits", "mltool deploy status digits --json")
 LOGS_EXAMPLES = examples("mltool deploy logs digits", "mltool deploy logs digits --follow")
-STOP_EXAMPLES = examples("mltool deploy stop digits")
+STOP_EXAMPLES = examples("mltool deploy stop digits", "mltool deploy stop digits --dry-run")
 ROLLBACK_EXAMPLES = examples("mltool deploy rollback digits")
 
 
@@ -77,6 +84,34 @@ def docker(
         show_image(deploy.docker(ref, *overrides, accept_failed_checks=accept_failed_checks))
 
 
+def gcp(
+    tokens: ModelKeysArg = None,
+    accept_failed_checks: AcceptOpt = False,
+    yes: YesOpt = False,
+    dry_run: DryRunOpt = False,
+    print_config: PrintConfigOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Put a model into service on Google Cloud Run."""
+    refs, overrides = read_args(tokens, "[REF]", verb="deploy gcp")
+    from mltool.cli.asking import confirmed
+    from mltool.cli.deployments import show_release
+    from mltool.cli.show import show_config, show_plan
+    from mltool.verbs import deploy, jobs, load
+
+    ref = refs[0] if refs else "latest"
+    if print_config:
+        show_config(jobs.resolved("deploy gcp", overrides))
+    elif dry_run:
+        show_plan(deploy.plan_gcp(ref, *overrides, accept_failed_checks=accept_failed_checks))
+    else:
+        model = load(ref)
+        question = f"deploy `{model.label}` to Google Cloud, which costs money?"
+        if confirmed(question, yes=yes or bool(refs), declined="nothing was deployed"):
+            show_release(deploy.gcp(str(model.path), *overrides, accept_failed_checks=accept_failed_checks))
+
+
 def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """List the deployments of this project."""
     from mltool.cli.deployments import show_deployments
@@ -105,19 +140,37 @@ def logs(
     show_log(deploy.logs(*names), follow=follow)
 
 
-def stop(tokens: DeploymentArg = None, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
-    """Take a deployment out of service, after what it has begun to answer."""
+def stop(
+    tokens: DeploymentArg = None,
+    yes: YesOpt = False,
+    dry_run: DryRunOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Take a deployment out of service; before a service of the cloud is deleted, it asks."""
     names, _ = read_args(tokens, "[NAME]")
+    from mltool.cli.asking import confirmed
     from mltool.cli.deployments import show_stopped
+    from mltool.cli.show import show_plan
     from mltool.verbs import deploy
 
-    show_stopped(deploy.stop(*names))
+    plan = deploy.plan_stop(*names)
+    if dry_run:
+        show_plan(plan)
+    elif confirmed(f"delete {', '.join(plan['deletes'])}?", yes=yes or not plan["deletes"]):
+        show_stopped(deploy.stop(plan["deployment"]))
 
 
-def rollback(tokens: DeploymentArg = None, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+def rollback(
+    tokens: DeploymentArg = None, dry_run: DryRunOpt = False, json: JsonOpt = False, quiet: QuietOpt = False
+) -> None:
     """Bring back the model that answered before the current one."""
     names, _ = read_args(tokens, "[NAME]")
     from mltool.cli.deployments import show_deployment
+    from mltool.cli.show import show_plan
     from mltool.verbs import deploy
 
-    show_deployment(deploy.rollback(*names))
+    if dry_run:
+        show_plan(deploy.plan_rollback(*names))
+    else:
+        show_deployment(deploy.rollback(*names))

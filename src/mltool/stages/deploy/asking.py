@@ -24,23 +24,35 @@ _EXACT = 1e-4
 """Relative error that other processors may bring to a float32 graph."""
 
 
+class UnableError(OSError):
+    """A server answers that it cannot answer now: nothing is known of its model."""
+
+
 def is_ready(url: str) -> bool:
     """Whether a server has loaded its model and answers."""
+    return status_of(url) == 200
+
+
+def status_of(url: str, headers: Mapping[str, str] | None = None) -> int | None:
+    """What a server answers when it is asked whether it is ready; None if it cannot be reached."""
     connection = _connection(url, _READY_S)
     try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
+        connection.request("GET", "/ready", headers=dict(headers or {}))
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 
 
-def infer(url: str, name: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+def infer(url: str, name: str, inputs: Arrays, headers: Mapping[str, str] | None = None) -> dict[str, npt.NDArray[Any]]:
     """The outputs for one batch, over the Open Inference Protocol with binary tensors, which keep every bit.
 
+    Args:
+        headers: What the server wants to see beside them, such as a token.
+
     Raises:
-        OSError: The server cannot be reached.
+        OSError: The server cannot be reached, or cannot answer now.
         ValueError: It refuses, or answers something else; the text says what.
     """
     tensors = [
@@ -56,14 +68,16 @@ def infer(url: str, name: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
     body = head + b"".join(np.ascontiguousarray(array).tobytes() for array in inputs.values())
     connection = _connection(url, _ANSWER_S)
     try:
-        headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
-        connection.request("POST", f"/v2/models/{name}/infer", body, headers)
+        ours = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+        connection.request("POST", f"/v2/models/{name}/infer", body, {**ours, **(headers or {})})
         answer = connection.getresponse()
         content = answer.read()
     except http.client.HTTPException as error:
-        raise ValueError(f"the answer is no HTTP: {error!r}") from error
+        raise OSError(f"the answer is cut off, or no HTTP: {error!r}") from error
     finally:
         connection.close()
+    if answer.status >= 500 or answer.status == 429:
+        raise UnableError(f"it answers {answer.status}: {content[:300].decode(errors='replace')}")
     if answer.status != 200:
         raise ValueError(f"it answers {answer.status}: {content[:300].decode(errors='replace')}")
     length = int(answer.headers.get("Inference-Header-Content-Length") or len(content))
@@ -72,7 +86,8 @@ def infer(url: str, name: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
 
 def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
     address = urlsplit(url)
-    return http.client.HTTPConnection(str(address.hostname), address.port, timeout=timeout_s)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    return kind(str(address.hostname), address.port, timeout=timeout_s)
 
 
 def _tensors(specs: list[dict[str, Any]], rest: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -85,18 +100,36 @@ def _tensors(specs: list[dict[str, Any]], rest: bytes) -> dict[str, npt.NDArray[
     return found
 
 
-def answers_as_recorded(url: str, name: str, model: Artifact) -> Check:
+def answers_as_recorded(url: str, name: str, model: Artifact, headers: Mapping[str, str] | None = None) -> Check:
+    """As `compared_answers`; a server that cannot be asked fails the check."""
+    try:
+        return compared_answers(url, name, model, headers)
+    except OSError as error:
+        return Check.failed(CHECK_ID, str(error))
+
+
+def compared_answers(url: str, name: str, model: Artifact, headers: Mapping[str, str] | None = None) -> Check:
     """Whether a server gives a model's samples the answers that are recorded beside them.
 
     It may differ from them by as much as the model itself did when it was checked.
+
+    Raises:
+        OSError: It cannot be asked, so that nothing is known of its answers.
     """
     samples = Samples.load(model.path / SAMPLES)
     try:
-        outputs = infer(url, name, {key: array[:_NUM_ROWS] for key, array in samples.inputs.items()})
+        outputs = infer(url, name, {key: array[:_NUM_ROWS] for key, array in samples.inputs.items()}, headers)
         compared = [_compared(outputs[key], recorded, model) for key, recorded in samples.outputs.items()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Check.failed(CHECK_ID, str(error) if isinstance(error, OSError | ValueError) else repr(error))
+    except (ValueError, KeyError, TypeError) as error:
+        return Check.failed(CHECK_ID, str(error) if isinstance(error, ValueError) else repr(error))
     return Check.at_most(CHECK_ID, *max(compared, key=lambda pair: pair[0] - pair[1]))
+
+
+def in_words(check: Check) -> str:
+    """What is wrong with the answers."""
+    if check.detail:
+        return check.detail
+    return f"they differ by {check.value:.3g}, where {check.limit:.3g} is the limit"
 
 
 def _compared(actual: npt.NDArray[Any], recorded: npt.NDArray[Any], model: Artifact) -> tuple[float, float]:

@@ -17,12 +17,13 @@ from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.store import Store
 from mltool.core import events
 from mltool.core.errors import CheckError, ConfigError, MltoolError
+from mltool.integrations.engines import Engine, find_engine
 from mltool.runtimes.gate import admit
+from mltool.runtimes.robustness import robustness_in_words, tell_robustness
 from mltool.serving.listening import listen, url_of
 from mltool.stages.deploy import image
-from mltool.stages.deploy.asking import answers_as_recorded, is_ready
+from mltool.stages.deploy.asking import answers_as_recorded, in_words, is_ready
 from mltool.stages.deploy.config import DockerConfig, DockerJob
-from mltool.stages.deploy.engines import Engine, find_engine
 
 CLAIM = "image"
 _POLL_S = 0.05
@@ -79,6 +80,7 @@ def plan(model: Artifact, job: DockerJob, store: Store, *, accept_failed_checks:
     return {
         "model": model.label,
         "model_digest": model.digest,
+        "robustness": robustness_in_words(model, store),
         "tag": image.tag_of(model, config),
         "engine": None if config.context_folder else find_engine(config.engine).name,
         "context_folder": config.context_folder,
@@ -101,6 +103,7 @@ def deploy_docker(model: Artifact, job: DockerJob, store: Store, *, accept_faile
     tag = image.tag_of(model, config)
     image.requirements_of(model), image.dockerfile(model, config)  # what is wrong with them is said before work begins
     accepted = admit(model, store, accept_failed_checks=accept_failed_checks)
+    tell_robustness(model, store)
     if config.context_folder:
         folder = Path(config.context_folder)
         try:
@@ -121,7 +124,7 @@ def deploy_docker(model: Artifact, job: DockerJob, store: Store, *, accept_faile
             check = answers_as_recorded(url, image.served_name(model)[0], model)
             if any_failed([check]):
                 raise CheckError(
-                    f"the image `{tag}` answers otherwise than `{model.label}`: {_in_words(check)}",
+                    f"the image `{tag}` answers otherwise than `{model.label}`: {in_words(check)}",
                     hint="see what it says with `docker run`, or report it with the versions in its requirements.txt",
                 )
     made = Image(model, tag, engine.name, size_mib, start_s, check, accepted)
@@ -163,7 +166,7 @@ def _ready(engine: Engine, container: str, tag: str, config: DockerConfig, url: 
     try:
         started = time.monotonic()
         with events.track("start the container", None, "s"):
-            engine.start(container, tag, config.host, port)
+            engine.start(container, tag, config.host, port, image.PORT)
             while not is_ready(url):
                 seconds, runs = time.monotonic() - started, engine.is_running(container)
                 if not runs or seconds > config.start_timeout_s:
@@ -210,9 +213,3 @@ def _address(config: DockerConfig) -> tuple[str, int]:
     """
     with closing(listen(config.host, config.port)) as probe:
         return url_of(probe), int(probe.getsockname()[1])
-
-
-def _in_words(check: Check) -> str:
-    if check.detail:
-        return check.detail
-    return f"they differ by {check.value:.3g}, where {check.limit:.3g} is the limit"

@@ -138,7 +138,7 @@ def dockerfile(model: Artifact, config: DockerConfig) -> str:
     name, number = served_name(model)
     base_image = config.base_image or f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
     if not re.fullmatch(r"[\w./:@-]+", base_image, re.ASCII):
-        raise ConfigError(f"`deploy.base_image={base_image}` cannot name an image")
+        raise ConfigError(f"`base_image={base_image}` cannot name an image")
     imports = ", ".join(("mltool.stages.serve.__main__", "mltool.serving.worker", *_modules(model)))
     return _DOCKERFILE.format(
         mark=_MARK,

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from mltool.core.processes import identity, is_running
 from mltool.records.deployment import DeployedVersion, Deployment, Live, VersionState
 from mltool.records.ledger import Ledger
 from mltool.runtimes.gate import admit
+from mltool.runtimes.robustness import robustness_in_words, tell_robustness
 from mltool.serving.config import ServeConfig
 from mltool.serving.keys import VARIABLE, api_key, warn_if_open
+from mltool.stages.deploy.carrying import carried_over
 from mltool.stages.deploy.config import LocalJob
 
 TARGET = "local"
@@ -57,6 +59,7 @@ def plan(
         "target": TARGET,
         "model": model.label,
         "digest": model.digest,
+        "robustness": robustness_in_words(model, store),
         "replaces": f"version {current.number}, {current.model_ref or current.model_digest[:12]}" if current else None,
         "changes": [f"{key}={value}" for key, value in config.items() if before.get(key, value) != value],
         "config": [f"{key}={value}" for key, value in config.items() if value is not None],
@@ -79,6 +82,7 @@ def deploy(
     if before is not None and is_up(before):
         _expect_same_key(before, config)
     accepted = admit(model, store, accept_failed_checks=accept_failed_checks)
+    tell_robustness(model, store)
     with ledger.locked(name, target=TARGET) as deployment:
         version = deployment.add_version(model, asdict(config), [check.id for check in accepted])
     return _advance(ledger, name, version)
@@ -142,11 +146,7 @@ def _known(ledger: Ledger, name: str) -> Deployment | None:
 
 def _config(resolved: Resolved[LocalJob], name: str, deployment: Deployment | None) -> ServeConfig:
     """What was written, over what the version before had, over the defaults."""
-    given: Mapping[str, Any] = asdict(resolved.config.serve)
-    current = deployment.current if deployment else None
-    before = dict(current.config) if current else {}
-    written = {key for key in given if f"serve.{key}" in resolved.origins}
-    merged = {key: value if key in written else before.get(key, value) for key, value in given.items()}
+    merged = carried_over(resolved.config.serve, "serve", resolved.origins, deployment)
     for key in ("api_key_file", "record_folder"):  # the process behind it has another current folder
         merged[key] = os.path.abspath(merged[key]) if merged[key] else None  # noqa: PTH100 - links stay links
     merged["deployment"] = name

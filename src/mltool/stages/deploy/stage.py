@@ -1,9 +1,8 @@
-"""What can be done with a deployment once it is there."""
+"""What can be done with a deployment once it is there, wherever it runs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mltool.artifacts.store import Store
@@ -11,33 +10,25 @@ from mltool.core.errors import ArtifactError, ConfigError
 from mltool.records.deployment import Deployment
 from mltool.records.ledger import Ledger
 from mltool.records.reading import count
-from mltool.stages.deploy import local
-from mltool.stages.deploy.asking import is_ready
+from mltool.stages.deploy.targets import Log, target_of
 
 
 def rows(store: Store) -> list[dict[str, Any]]:
     """One plain row for each deployment."""
     ledger = Ledger(store.root)
-    return [_row(ledger.read(name)) for name in ledger.names()]
+    return [_row(ledger, ledger.read(name)) for name in ledger.names()]
 
 
-def _row(deployment: Deployment) -> dict[str, Any]:
+def _row(ledger: Ledger, deployment: Deployment) -> dict[str, Any]:
     current, live = deployment.current, deployment.live
     return {
         "deployment": deployment.name,
         "target": deployment.target,
-        "state": _state(deployment),
+        "state": target_of(ledger, deployment).state(deployment),
         "model": current.model_ref or current.model_digest[:12] if current else None,
         "version": current.number if current else None,
         "url": live.url if live else None,
     }
-
-
-def _state(deployment: Deployment) -> str:
-    if local.is_up(deployment):
-        url = deployment.live.url if deployment.live else None
-        return "answers" if url and is_ready(url) else "does not answer"
-    return "ended by itself" if deployment.live is not None else "stopped"
 
 
 def status(store: Store, name: str | None) -> dict[str, Any]:
@@ -45,10 +36,10 @@ def status(store: Store, name: str | None) -> dict[str, Any]:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
     deployment = ledger.read(name)
-    current = deployment.current
-    folder = Path((current.config.get("record_folder") if current else None) or ledger.predictions(name))
+    folder = ledger.log_of(deployment)
     return {
-        **_row(deployment),
+        **_row(ledger, deployment),
+        **target_of(ledger, deployment).facts(deployment),
         "num_predictions_recorded": count(folder) if folder.is_dir() else 0,
         "records": str(folder),
         "live": asdict(deployment.live) if deployment.live else None,
@@ -57,22 +48,57 @@ def status(store: Store, name: str | None) -> dict[str, Any]:
     }
 
 
-def log_path(store: Store, name: str | None) -> Path:
+def log(store: Store, name: str | None) -> Log:
+    """Where the log of a deployment is."""
     ledger = Ledger(store.root)
-    name = _chosen(ledger, name)
-    return local.log_path(ledger, name)
+    deployment = ledger.read(_chosen(ledger, name))
+    return target_of(ledger, deployment).log(deployment)
+
+
+def plan_stop(store: Store, name: str | None) -> dict[str, Any]:
+    """What `stop` would do, as plain data."""
+    ledger = Ledger(store.root)
+    deployment = ledger.read(_chosen(ledger, name))
+    target = target_of(ledger, deployment)
+    return {
+        "deployment": deployment.name,
+        "target": deployment.target,
+        "state": target.state(deployment),
+        "url": deployment.live.url if deployment.live else None,
+        "deletes": target.removes(deployment),
+    }
 
 
 def stop(store: Store, name: str | None) -> Deployment:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
-    return local.stop(ledger, name)
+    return target_of(ledger, ledger.read(name)).stop(name)
+
+
+def plan_rollback(store: Store, name: str | None) -> dict[str, Any]:
+    """What `rollback` would do, as plain data.
+
+    Raises:
+        ArtifactError: There is nothing to go back to.
+    """
+    ledger = Ledger(store.root)
+    deployment = ledger.read(_chosen(ledger, name))
+    current, previous = deployment.current, deployment.previous()
+    if previous is None:
+        raise ArtifactError(f"`{deployment.name}` has no earlier version that answered")
+    return {
+        "deployment": deployment.name,
+        "target": deployment.target,
+        "from": f"version {current.number}, {current.model_ref or current.model_digest[:12]}" if current else None,
+        "to": f"version {previous.number}, {previous.model_ref or previous.model_digest[:12]}",
+        "revision": previous.remote.get("revision"),
+    }
 
 
 def rollback(store: Store, name: str | None) -> Deployment:
     ledger = Ledger(store.root)
     name = _chosen(ledger, name)
-    return local.rollback(ledger, name)
+    return target_of(ledger, ledger.read(name)).rollback(name)
 
 
 def _chosen(ledger: Ledger, name: str | None) -> str:

@@ -11,15 +11,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
 from mltool.core import events
 from mltool.core.errors import MltoolError
-from mltool.stages.deploy.config import ENGINES
-from mltool.stages.deploy.image import PORT
 
+ENGINES = ("docker", "podman", "buildah")
+"""In the order in which `auto` takes them."""
 _NUM_LINES = 12
 _ASK_S, _STOP_S = 30, 40
 
@@ -29,7 +29,7 @@ class Engine(Protocol):
 
     name: str
 
-    def build(self, context: Path, tag: str) -> None:
+    def build(self, context: Path, tag: str, dockerfile: str = "Dockerfile") -> None:
         """Raises: MltoolError: The build failed; with the last lines that the engine wrote."""
 
     def size_bytes(self, tag: str) -> int:
@@ -37,8 +37,13 @@ class Engine(Protocol):
 
     def exists(self, container: str) -> bool: ...
 
-    def start(self, container: str, tag: str, host: str, port: int) -> None:
+    def start(self, container: str, tag: str, host: str, port: int, port_inside: int) -> None:
         """Start a container whose server answers on `host:port` of this machine, in the background."""
+
+    def foreground(
+        self, container: str, tag: str, host: str, port: int, port_inside: int, environment: Mapping[str, str]
+    ) -> list[str]:
+        """The command that runs a new container as `start` does, with these variables, until it is told to end."""
 
     def is_running(self, container: str) -> bool: ...
 
@@ -55,10 +60,10 @@ class DockerLike:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def build(self, context: Path, tag: str) -> None:
+    def build(self, context: Path, tag: str, dockerfile: str = "Dockerfile") -> None:
         # Podman's own format has no HEALTHCHECK.
         form = ("--format", "docker") if self.name == "podman" else ()
-        _build([self.name, "build", *form, "--tag", tag, str(context)], self.name)
+        _build([self.name, "build", *form, "--file", str(context / dockerfile), "--tag", tag, str(context)], self.name)
 
     def size_bytes(self, tag: str) -> int:
         return int(_run([self.name, "image", "inspect", "--format", "{{.Size}}", tag]))
@@ -66,9 +71,15 @@ class DockerLike:
     def exists(self, container: str) -> bool:
         return _succeeds([self.name, "container", "inspect", container])
 
-    def start(self, container: str, tag: str, host: str, port: int) -> None:
-        published = f"[{host}]" if ":" in host else host
-        _run([self.name, "run", "--detach", "--name", container, "--publish", f"{published}:{port}:{PORT}", tag])
+    def start(self, container: str, tag: str, host: str, port: int, port_inside: int) -> None:
+        place = _published(host, port, port_inside)
+        _run([self.name, "run", "--detach", "--name", container, "--publish", place, tag])
+
+    def foreground(
+        self, container: str, tag: str, host: str, port: int, port_inside: int, environment: Mapping[str, str]
+    ) -> list[str]:
+        place = _published(host, port, port_inside)
+        return [self.name, "run", "--rm", "--name", container, "--publish", place, *_variables(environment), tag]
 
     def is_running(self, container: str) -> bool:
         command = [self.name, "container", "inspect", "--format", "{{.State.Running}}", container]
@@ -92,10 +103,9 @@ class Buildah:
     def __init__(self) -> None:
         self._running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
-    def build(self, context: Path, tag: str) -> None:
-        _build(
-            ["buildah", "build", "--format", "docker", "--layers", "--force-rm", "--tag", tag, str(context)], self.name
-        )
+    def build(self, context: Path, tag: str, dockerfile: str = "Dockerfile") -> None:
+        options = ["--format", "docker", "--layers", "--force-rm", "--file", str(context / dockerfile), "--tag", tag]
+        _build(["buildah", "build", *options, str(context)], self.name)
 
     def size_bytes(self, tag: str) -> int:
         (image,) = json.loads(_run(["buildah", "images", "--json", tag]))
@@ -105,14 +115,20 @@ class Buildah:
     def exists(self, container: str) -> bool:
         return _succeeds(["buildah", "inspect", "--type", "container", container])
 
-    def start(self, container: str, tag: str, host: str, port: int) -> None:
-        _run(["buildah", "from", "--pull-never", "--name", container, tag])
-        # `buildah run` knows nothing of CMD. Of two equal keys the last one counts.
-        command = json.loads(_run(["buildah", "inspect", "--type", "image", tag]))["OCIv1"]["config"]["Cmd"]
-        command = ["buildah", "run", "--network", "host", container, "--", *command, f"host={host}", f"port={port}"]
+    def start(self, container: str, tag: str, host: str, port: int, port_inside: int) -> None:
+        command = self.foreground(container, tag, host, port, port_inside, {})
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the container is removed
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self._running[container] = process, log
+
+    def foreground(
+        self, container: str, tag: str, host: str, port: int, port_inside: int, environment: Mapping[str, str]
+    ) -> list[str]:
+        _run(["buildah", "from", "--pull-never", "--name", container, tag])
+        # `buildah run` knows nothing of CMD. Of two equal keys the last one counts.
+        command = json.loads(_run(["buildah", "inspect", "--type", "image", tag]))["OCIv1"]["config"]["Cmd"]
+        command += [f"host={host}", f"port={port}"]  # it shares the network of this machine
+        return ["buildah", "run", "--network", "host", *_variables(environment), container, "--", *command]
 
     def is_running(self, container: str) -> bool:
         return container in self._running and self._running[container][0].poll() is None
@@ -139,6 +155,14 @@ class Buildah:
             _run(["buildah", "rm", container])
 
 
+def _published(host: str, port: int, port_inside: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}:{port_inside}"
+
+
+def _variables(environment: Mapping[str, str]) -> list[str]:
+    return [word for key, value in environment.items() for word in ("--env", f"{key}={value}")]
+
+
 def _pids_running(container: str) -> list[int]:
     """The `buildah run` processes of a container; buildah itself keeps no list of them."""
     found = []
@@ -158,7 +182,7 @@ def find_engine(wanted: str) -> Engine:
     """
     reasons = {}
     for name in ENGINES if wanted == "auto" else (wanted,):
-        reason = _why_not(name)
+        reason = why_not(name)
         if reason is None:
             return Buildah() if name == "buildah" else DockerLike(name)
         reasons[name] = reason
@@ -167,18 +191,6 @@ def find_engine(wanted: str) -> Engine:
         f"no container engine works here: {found}",
         hint="install docker, podman or buildah; `context_folder=DIR` writes what another machine needs to build",
     )
-
-
-def _why_not(name: str) -> str | None:
-    if shutil.which(name) is None:
-        return "is not installed"
-    # Docker's client says its own version even when there is no daemon.
-    command = [name, "version", "--format", "{{.Server.Version}}"] if name == "docker" else [name, "version"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S)
-    except subprocess.TimeoutExpired:
-        return "does not answer"
-    return None if answer.returncode == 0 else f"does not work ({_last_line(answer)})"
 
 
 def _build(command: Sequence[str], name: str) -> None:
@@ -210,7 +222,7 @@ def _build(command: Sequence[str], name: str) -> None:
 def _run(command: Sequence[str]) -> str:
     answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode != 0:
-        raise MltoolError(f"`{' '.join(command[:2])}` failed: {_last_line(answer)}")
+        raise MltoolError(f"`{' '.join(command[:2])}` failed: {last_line(answer)}")
     return answer.stdout.strip()
 
 
@@ -218,11 +230,27 @@ def _succeeds(command: Sequence[str]) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def _last_line(answer: subprocess.CompletedProcess[str]) -> str:
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_NUM_LINES:])
+
+
+def why_not(name: str) -> str | None:
+    """Why an engine does not work here, in words that follow its name; None if it does."""
+    if shutil.which(name) is None:
+        return "is not installed"
+    # Docker's client says its own version even when there is no daemon.
+    command = [name, "version", "--format", "{{.Server.Version}}"] if name == "docker" else [name, "version"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S)
+    except subprocess.TimeoutExpired:
+        return "does not answer"
+    except OSError as error:
+        return f"cannot be started ({error.strerror})"
+    return None if answer.returncode == 0 else f"does not work ({last_line(answer)})"
+
+
+def last_line(answer: subprocess.CompletedProcess[str]) -> str:
+    """Why a command of an engine failed, in its own words."""
     # What docker says last of a command that failed is where its help is.
     lines = [line for line in answer.stderr.splitlines() if line.strip() and not line.startswith(("Run '", "See '"))]
     return lines[-1] if lines else f"it ended with {answer.returncode}"
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-_NUM_LINES:])

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+import datetime
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -14,6 +14,7 @@ from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.manifest import MANIFEST, ArtifactKind, FileEntry, Manifest, Parent, finite
 from mltool.artifacts.references import References, check_name
 from mltool.artifacts.writing import write_json, write_text
+from mltool.core.errors import ArtifactError
 from mltool.core.version import version
 
 
@@ -87,6 +88,21 @@ class Draft:
             if name is not None and not any_failed(checks):
                 ref = self._refs.add(self.kind, name, manifest.digest, manifest.created_utc)
             return Artifact(path, Manifest.read(path), ref)
+
+    def adopt(self, digest_: str, ref: str | None) -> Artifact:
+        """Move an artifact that came from elsewhere into the store, if it is the one that was asked for.
+
+        Args:
+            ref: A name that the artifact has already; it gets no other.
+
+        Raises:
+            ArtifactError: A file is missing or differs, or it is another artifact.
+        """
+        manifest = Artifact.open(self.folder).manifest
+        if (manifest.kind, manifest.digest) != (self.kind, digest_):
+            raise ArtifactError(f"what came is the {manifest.kind.value} {manifest.digest[: digest.SHORT]}")
+        with self._refs.locked():
+            return Artifact(self._publish(self.folder, manifest), manifest, ref)
 
     def _entry(self, file: str, identity: bool) -> FileEntry:
         path = self.folder / file

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mltool.artifacts import digest
+from mltool.artifacts import digest, pointers
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.manifest import ArtifactKind, Manifest
 from mltool.artifacts.store import Store
@@ -26,6 +26,8 @@ class Row:
     state: str
     """`here`, `missing` (only its name is here) or `damaged`."""
     manifest: Manifest | None
+    pushed: bool = False
+    """Whether there is a pointer to what a remote keeps of it."""
 
     @property
     def label(self) -> str:
@@ -43,6 +45,7 @@ class Row:
             "created_utc": self.created_utc,
             "path": str(self.path),
             "state": self.state,
+            "pushed": self.pushed,
             "size_bytes": self.size_bytes if manifest else None,
             "metrics": dict(manifest.metrics) if manifest else {},
             "checks": [check.to_json() for check in manifest.checks] if manifest else [],
@@ -65,7 +68,8 @@ def rows(store: Store, kind: ArtifactKind) -> list[Row]:
         for version in versions:
             path, manifest = here.get(version.digest, (store.artifacts / version.digest[: digest.SHORT], None))
             ref = f"{name}@{version.version}"
-            found.append(Row(ref, version.digest, version.created_utc, path, _state(path, manifest), manifest))
+            pushed = pointers.path_of(store, version.digest).is_file()
+            found.append(Row(ref, version.digest, version.created_utc, path, _state(path, manifest), manifest, pushed))
     named = {row.digest for row in found}
     found += [
         Row(None, full, manifest.created_utc, path, _state(path, manifest), manifest)

@@ -4,12 +4,14 @@
 .mltool/refs/<kind>/<name>.json their names (committed)
 .mltool/staging/                what is being written; whatever a killed process left there is safe to delete
 .mltool/runs/                   unfinished and finished training runs
+.mltool/studies/                searches: the journal of all trials, the best config, the page
 .mltool/deployments/            what is in service, and its logs (`records/ledger.py`)
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -27,13 +29,15 @@ from mltool.artifacts.checks import Check, any_failed
 from mltool.artifacts.disk import explained_disk_errors
 from mltool.artifacts.draft import Draft
 from mltool.artifacts.manifest import MANIFEST, ArtifactKind, Manifest, Parent, finite
-from mltool.artifacts.references import LATEST, References, check_name
+from mltool.artifacts.references import LATEST, References, Version, check_name
 from mltool.artifacts.writing import write_json
-from mltool.core import events
+from mltool.core import events, units
 from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError, MltoolError
 
-_IGNORED = "artifacts/\nruns/\nstaging/\ndeployments/\n*.lock\n*.tmp\n"
+_IGNORED_LATER = ("deployments/", "gcp/", "studies/")
+"""What a store that was made before does not ignore yet."""
+_IGNORED = "\n".join(("artifacts/", "runs/", "staging/", *_IGNORED_LATER, "*.lock", "*.tmp\n"))
 
 
 class Store:
@@ -41,7 +45,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.artifacts, self.staging, self.runs = root / "artifacts", root / "staging", root / "runs"
+        self.artifacts, self.staging = root / "artifacts", root / "staging"
+        self.runs, self.studies = root / "runs", root / "studies"
         self.refs = References(root / "refs")
 
     @contextmanager
@@ -72,6 +77,19 @@ class Store:
             with tempfile.TemporaryDirectory(dir=self.staging, prefix="scratch-") as folder:
                 yield Path(folder)
 
+    def expect_space(self, num_bytes: int) -> None:
+        """Refuse what the disk cannot hold before any of it is written.
+
+        Raises:
+            MltoolError: Less is free.
+        """
+        free = shutil.disk_usage(self.root).free
+        if num_bytes > free:
+            raise MltoolError(
+                f"{units.size(num_bytes)} are needed, but only {units.size(free)} are free in `{self.root}`",
+                hint="free some space, or set MLTOOL_HOME to a folder on a larger disk",
+            )
+
     def _prepare(self) -> None:
         for folder in (self.artifacts, self.staging, self.refs.folder):
             try:
@@ -99,7 +117,7 @@ class Store:
         return target
 
     def find(self, ref: str, kind: ArtifactKind) -> Artifact:
-        """Load an artifact by path, digest prefix, `name`, `name@3` or `latest`.
+        """Load an artifact by path, digest prefix, `name`, `name@3`, `latest`, or a file that `--json` was written to.
 
         Raises:
             ArtifactError: There is none, several fit, it is of another kind, or it is damaged.
@@ -108,6 +126,8 @@ class Store:
         if ref == LATEST:
             found_by, path = self._latest(kind)
             events.info(f"latest is {found_by}")
+        elif Path(ref).suffix == ".json" and Path(ref).is_file():
+            found_by, path = None, self._by_result(Path(ref), kind)
         elif _is_path(ref):
             found_by, path = None, Path(ref).resolve()
         else:
@@ -136,6 +156,26 @@ class Store:
         return ref, self._folder(version.digest)
 
     def _by_name(self, ref: str, kind: ArtifactKind) -> tuple[str, Path] | None:
+        known = self.version_of(ref, kind)
+        if known is None:
+            return None
+        found, version = known
+        folder = self._folder(version.digest)
+        if not folder.is_dir():
+            verb = "data" if kind is ArtifactKind.dataset else "models"
+            fetch = f"`mltool data pull {found}` fetches it, and " if kind is ArtifactKind.dataset else ""
+            raise ArtifactError(
+                f"`{found}` has a name, but its files are not in this store",
+                hint=f"{fetch}`mltool {verb} rm {found}` takes the name away",
+            )
+        return found, folder
+
+    def version_of(self, ref: str, kind: ArtifactKind) -> tuple[str, Version] | None:
+        """What `name` or `name@3` refers to, whether its files are here or not; None if there is no such name.
+
+        Raises:
+            ArtifactError: The name has no such version, or its pointer file is damaged.
+        """
         name, at, number = ref.partition("@")
         versions = self.refs.versions(kind, check_name(name))
         if not versions:
@@ -147,14 +187,7 @@ class Store:
             raise ArtifactError(
                 f"there is no `{ref}`", hint=f"`{name}` has the versions {', '.join(str(v.version) for v in versions)}"
             )
-        found = f"{name}@{wanted[-1].version}"
-        folder = self._folder(wanted[-1].digest)
-        if not folder.is_dir():
-            raise ArtifactError(
-                f"`{found}` has a name, but its files are not in this store",
-                hint=f"`mltool {'data' if kind is ArtifactKind.dataset else 'models'} rm {found}` takes the name away",
-            )
-        return found, folder
+        return f"{name}@{wanted[-1].version}", wanted[-1]
 
     def _by_digest(self, prefix: str, kind: ArtifactKind) -> Path:
         if len(prefix) >= 4 and all(c in "0123456789abcdef" for c in prefix):
@@ -164,6 +197,19 @@ class Store:
             if fitting and Manifest.read(fitting[0]).digest.startswith(prefix):
                 return fitting[0]
         raise ArtifactError(f"there is no {kind.value} `{prefix}`", hint=self._known(kind))
+
+    def _by_result(self, file: Path, kind: ArtifactKind) -> Path:
+        """The artifact that the verb made whose `--json` is in a file."""
+        try:
+            result = json.loads(file.read_bytes())
+            full_digest = result["digest"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"`{file}` is no result of a verb that makes a {kind.value}") from error
+        if "error" in result:
+            raise ArtifactError(
+                f"`{file}` says that its verb failed", hint="mend what it names, and run that verb again"
+            )
+        return self._by_digest(str(full_digest), kind)
 
     def _known(self, kind: ArtifactKind) -> str:
         names = self.refs.names(kind)
@@ -204,12 +250,14 @@ class Store:
         checks: Iterable[Check] = (),
         metrics: Mapping[str, float] | None = None,
         facts: Mapping[str, Any] | None = None,
+        identity: Mapping[str, Any] | None = None,
         pages: Mapping[str, Callable[[str], str]] | None = None,
     ) -> Artifact:
         """Write proof that comes later: an artifact of its own that names the digest it speaks of.
 
         Args:
             claim: What it is about, such as `profile` or `promotion`.
+            identity: What tells it apart from another one of the same claim, checks and metrics.
             pages: What to write for people when its own digest is known, by file name.
         """
         checks = tuple(checks)
@@ -218,7 +266,7 @@ class Store:
             write_json(draft.path("claim.json"), body)
             return draft.commit(
                 None,
-                config={"claim": claim, "subject": subject.digest},
+                config={**(identity or {}), "claim": claim, "subject": subject.digest},
                 parents=[Parent("subject", subject.kind, subject.digest, subject.ref)],
                 metrics=metrics,
                 checks=checks,
@@ -265,8 +313,11 @@ def write_ignored(root: Path) -> None:
     path = root / ".gitignore"
     if not path.exists():
         path.write_text(_IGNORED, encoding="utf-8")
-    elif b"deployments/" not in (content := path.read_bytes()):  # of a store that was made before
-        path.write_bytes(content.rstrip() + b"\ndeployments/\n")
+        return
+    content = path.read_bytes()
+    missing = [line for line in _IGNORED_LATER if line.encode() not in content]
+    if missing:
+        path.write_bytes(b"\n".join((content.rstrip(), *(line.encode() for line in missing), b"")))
 
 
 def open_store(project: Path | None = None) -> Store:

@@ -20,7 +20,6 @@ ADD_EXAMPLES = examples(
 )
 SHOW_EXAMPLES = examples("mltool data show", "mltool data show iris@2 --open")
 RM_EXAMPLES = examples("mltool data rm iris@1", "mltool data rm iris@1 --yes")
-LIST_EXAMPLES = examples("mltool data list")
 
 
 def add(
@@ -70,12 +69,3 @@ def rm(tokens: DatasetArg = None, yes: YesOpt = False, json: JsonOpt = False, qu
     from mltool.verbs import data
 
     remove(ref, data.load, data.rm, yes=yes)
-
-
-def list_(json: JsonOpt = False, quiet: QuietOpt = False) -> None:
-    """List the datasets of this project."""
-    from mltool.artifacts.manifest import ArtifactKind
-    from mltool.cli.listing import show_list
-    from mltool.verbs import data
-
-    show_list(data.list(), ArtifactKind.dataset, empty="there is no dataset yet; make one with `mltool data add`")

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from mltool.core.config.load import load_config
+from mltool.core.config.settings import SECTIONS
 from mltool.core.errors import ConfigError
+from mltool.stages.monitor.config import RobustnessJob
 from mltool.stages.profile.config import ProfileJob
 from mltool.stages.train.config import TrainJob
 
@@ -99,7 +101,7 @@ def test_a_key_with_no_near_name_lists_all() -> None:
         (
             "q: 1\n",
             "mltool.yaml:1: unknown section `q`",
-            "sections are data, model, task, train, quantize, compile, serve, deploy",
+            f"sections are {', '.join(SECTIONS)}",
         ),
         ("train: 5\n", "mltool.yaml:1: unknown key `train`", "did you mean `train.lr`?"),
         ("train:\n  lr: 1\n  lr: 2\n", "`mltool.yaml:3` gives `train.lr` a second time", "keep one of the two"),
@@ -143,7 +145,7 @@ def test_a_variable_without_a_section_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLTOOL_LR", "1")
     message, hint = problem()
     assert message == "`MLTOOL_LR` names no section of the config"
-    assert hint == "write MLTOOL_SECTION__KEY; sections are data, model, task, train, quantize, compile, serve, deploy"
+    assert hint == f"write MLTOOL_SECTION__KEY; sections are {', '.join(SECTIONS)}"
 
 
 def test_a_variable_with_a_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +223,12 @@ def test_a_key_that_other_tools_call_otherwise_is_translated(written: str, hint:
 
 def test_a_file_that_refers_to_itself_is_refused() -> None:
     assert file_problem("train: &a\n  args: *a\n") == ("`mltool.yaml:1` refers to itself", "write the values out")
+
+
+def test_of_a_list_the_value_that_is_wrong_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"`monitor\.corruptions` must be one of .*, not `jpg`") as caught:
+        load_config(RobustnessJob, "monitor", ["corruptions=rotation,jpg,contrast"], {}, Path.cwd())
+    assert caught.value.hint == "did you mean `jpeg`?"
 
 
 @pytest.mark.parametrize("given", ["batch_sizes=", "batch_sizes=[]"])

@@ -102,6 +102,34 @@ def test_a_network_of_ones_own_with_tied_weights_becomes_a_model(write: Write, s
     assert (again.digest, again.ref, len(models(store))) == (model.digest, "tied@1", 1)
 
 
+def test_a_model_is_made_anew_after_a_module_that_its_network_imports_has_changed(
+    write: Write, store: Store, said: list[str]
+) -> None:
+    write(
+        "helped.py",
+        """
+        from torch import nn
+        from helped_parts.width import WIDTH
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10))
+
+            def forward(self, image):
+                return self.layers(image)
+        """,
+    )
+    digests = []
+    for width in (8, 16, 16):
+        write("helped_parts/width.py", f"WIDTH = {width}  # {'x' * width}")
+        for name in [name for name in sys.modules if name.startswith("helped")]:
+            del sys.modules[name]  # as in a new process
+        digests.append(mltool.train("model.target=helped:Net", "epochs=1", "name=helped", resume=True).digest)
+    assert digests[0] != digests[1] == digests[2]
+    assert said[-1] == "already complete: `helped@2`"
+
+
 def test_a_damaged_checkpoint_is_refused_and_kept(
     write: Write, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:

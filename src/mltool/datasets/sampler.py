@@ -30,7 +30,8 @@ class Block:
 class Sampler:
     """Shuffled batches of `batch_size` samples over all ranks; rank r takes its slice of each of them.
 
-    A last batch of one sample is left out, because batch norm cannot train on it; it has its turn in other epochs.
+    Batch norm cannot train on one sample. So a last batch of one is left out, and has its turn in other epochs; and a
+    small last batch is shared by fewer ranks, of which each has two samples or more, while the others have none.
     """
 
     num_samples: int
@@ -50,16 +51,22 @@ class Sampler:
     def blocks(self, epoch: int, *, start: int = 0, num_batches: int) -> Iterator[Block]:
         """The batches of an epoch from position `start` on, up to `num_batches` at a time.
 
+        Blocks end at multiples of `num_batches`, wherever the first begins.
+
         Args:
             start: Samples of all ranks that were seen already; the `end` of an earlier block.
         """
-        order_N = self.order(epoch)
+        order_N, step = self.order(epoch), self.batch_size
         stop = min(self.num_samples, self.num_batches * self.batch_size)
         while start < stop:
-            end = min(stop, start + num_batches * self.batch_size)
-            slices = [
-                np.array_split(order_N[low : min(low + self.batch_size, end)], self.num_ranks)[self.rank]
-                for low in range(start, end, self.batch_size)
-            ]
+            block_samples = num_batches * self.batch_size
+            end = min(stop, (start // block_samples + 1) * block_samples)
+            slices = [self._slice(order_N[low : min(low + self.batch_size, end)]) for low in range(start, end, step)]
             yield Block(np.concatenate(slices), tuple(len(rows) for rows in slices), end)
             start = end
+
+    def _slice(self, batch_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """This rank's part of a batch."""
+        smallest = max(1, min(2, self.batch_size // self.num_ranks))
+        num_parts = max(1, min(self.num_ranks, len(batch_N) // smallest))
+        return np.array_split(batch_N, num_parts)[self.rank] if self.rank < num_parts else batch_N[:0]

@@ -79,6 +79,9 @@ class TrainConfig:
     patience: int = setting(0, minimum=0, known_as=("early_stopping", "early_stopping_patience"))
     """Epochs without a better validation loss before training stops early; 0 never stops early."""
 
+    max_time_s: float = setting(0.0, minimum=0.0, known_as=("max_time",))
+    """Seconds of training after which no further epoch begins; 0 has no limit."""
+
     seed: int = setting(0, minimum=0, maximum=2**63 - 1, known_as=("random_seed", "random_state", "manual_seed"))
     """Of the weights and the order of samples."""
 
@@ -89,7 +92,12 @@ class TrainConfig:
     """`auto` is `cuda` where there is a GPU, else `cpu`."""
 
     threads: int | None = setting(None, minimum=1, maximum=1024)
-    """CPU threads; by default 1 for small networks, where more are slower, else all cores."""
+    """CPU threads of each process; by default 1 for small networks, where more are slower, else all cores."""
+
+    processes: int = setting(
+        1, minimum=1, maximum=1024, shapes=False, known_as=("nproc_per_node", "num_processes", "world_size", "devices")
+    )
+    """Processes that share each batch, on as many GPUs or on the cores of this machine."""
 
     checkpoint_every_s: float = setting(30.0, minimum=0.0, shapes=False)
     """Seconds between checkpoints within an epoch; the end of an epoch writes one too, at most once a second."""

@@ -74,6 +74,21 @@ def default_network(schema: Schema) -> str:
     return "cnn" if has_picture else "mlp"
 
 
+def default_arguments(config: ModelConfig, schema: Schema) -> dict[str, Any]:
+    """What the arguments of the network are that nobody gives; one without a default is left out."""
+    if config.target is not None:
+        made_by = import_object(config.target, "model.target")
+    else:
+        made_by = networks.load(config.name if config.name != "auto" else default_network(schema))
+    if isinstance(made_by, nn.Module):
+        return {}
+    try:
+        parameters = inspect.signature(made_by).parameters.values()
+    except ValueError:  # a built-in has none to look at
+        return {}
+    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+
+
 def num_outputs(schema: Schema) -> int:
     return len(schema.target.classes) if schema.target.kind == "class" else 1
 

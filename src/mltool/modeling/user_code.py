@@ -42,6 +42,9 @@ def import_object(path: str, key: str) -> Any:
                 f"`{key}={path}`: there is no module `{cause.name}` in `{Path.cwd()}`",
                 hint="run mltool in the folder that holds the package",
             ) from cause
+        missing = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        if missing in _EXTRAS:
+            raise UserCodeError(error.message, hint=f'`pip install "mltool[{_EXTRAS[missing]}]"` brings it') from cause
         raise
     found: Any = module
     for part in name.split("."):
@@ -52,6 +55,10 @@ def import_object(path: str, key: str) -> Any:
             )
         found = getattr(found, part)
     return found
+
+
+_EXTRAS = {"lightning": "lightning", "pytorch_lightning": "lightning"}
+"""The extra that brings a library which users' modules are often written for."""
 
 
 @contextmanager

@@ -3,13 +3,14 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fit_testing import class_feed, copies, make_fit, mlp, plain, weights_digest
+from fit_testing import batch_hook, class_feed, copies, make_fit, mlp, plain, weights_digest
 from torch import Tensor, nn
 
 from mltool.core import events
@@ -18,8 +19,9 @@ from mltool.datasets.schema import Column, Schema, Target, TensorSpec
 from mltool.modeling.config import TaskConfig, TrainConfig
 from mltool.modeling.tasks.task import make_task
 from mltool.modeling.training import loop
+from mltool.modeling.training.evaluation import evaluate
 from mltool.modeling.training.feed import MemoryFeed
-from mltool.modeling.training.loop import Fit, evaluate
+from mltool.modeling.training.loop import Fit
 
 # Axes: N samples, C classes
 
@@ -250,6 +252,18 @@ def test_early_stopping_waits_its_patience_and_takes_the_best_epoch(tmp_path: Pa
             row["validation_loss"] for row in make_fit(tmp_path / "b", "mlp", learnable=False, epochs=40, lr=0.02).run()
         ][: len(losses)]
     )
+
+
+def test_no_epoch_begins_once_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    fit = make_fit(tmp_path, epochs=50, max_time_s=100.0)
+    with batch_hook(fit.network, lambda number: now.__setitem__(0, float(number * 3))):  # 14 batches an epoch
+        history = fit.run()
+    assert len(history) == 3  # 42 s each
+    again = make_fit(tmp_path, epochs=50, max_time_s=100.0)
+    with batch_hook(again.network, lambda number: pytest.fail("trained once more")):
+        assert again.run(resume=True) == history
 
 
 def test_an_epoch_that_is_only_as_good_is_no_progress(tmp_path: Path) -> None:

@@ -151,11 +151,14 @@ def test_a_checkpoint_of_another_network_or_without_its_parts_is_refused(tmp_pat
     with safe_open(str(path), framework="pt") as file:
         metadata = file.metadata()
     whole = load_file(path)
-    for missing in ("rng.cpu", "network.0.weight"):
-        save_file({name: value for name, value in whole.items() if name != missing}, path, metadata)
+    save_file({name: value for name, value in whole.items() if name != "network.0.weight"}, path, metadata)
+    with pytest.raises(ArtifactError, match="cannot be used"):
+        make_fit(tmp_path, "mlp").run(resume=True)
+    for draws in ("", "[]]", '["{}"]', "[3]", '["{\\"python\\": 1}"]'):
+        save_file(whole, path, {**metadata, "draws": draws})
         with pytest.raises(ArtifactError, match="cannot be used"):
             make_fit(tmp_path, "mlp").run(resume=True)
-    for extra in ({"gradient.nothing": torch.ones(2)}, {"optimizer.99.exp_avg": torch.ones(2)}, {"x.y": torch.ones(1)}):
+    for extra in ({"optimizer.99.exp_avg": torch.ones(2)}, {"x.y": torch.ones(1)}):
         save_file({**whole, **extra}, path, metadata)
         with pytest.raises(ArtifactError, match="cannot be used"):
             make_fit(tmp_path, "mlp").run(resume=True)

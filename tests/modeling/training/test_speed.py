@@ -8,12 +8,19 @@ import torch
 from fit_testing import cnn, make_fit, mlp, plain, weights_digest
 from torch import Tensor, nn
 
-from mltool.core import host
+from mltool.core import events, host
 from mltool.core.errors import ConfigError, UserCodeError
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.training import speed
 from mltool.modeling.training.feed import MemoryFeed
-from mltool.modeling.training.speed import as_channels_last, device_for, fastest_precision, macs_a_sample, threads_for
+from mltool.modeling.training.speed import (
+    as_channels_last,
+    check_processes,
+    device_for,
+    fastest_precision,
+    macs_a_sample,
+    threads_for,
+)
 
 
 def feed_of(*shape: int) -> MemoryFeed:
@@ -52,6 +59,39 @@ def test_small_networks_get_one_thread_and_large_ones_all_cores() -> None:
     large = nn.Linear(4096, 1024)
     assert threads_for(large, feed_of(4096), 256) == host.num_cores()
     assert threads_for(large, feed_of(4096), 1) == 1
+
+
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "num_cores", lambda: 8)
+    large = nn.Linear(4096, 4096)
+    assert [threads_for(large, feed_of(4096), 256, processes) for processes in (1, 2, 3, 8, 16)] == [8, 4, 2, 1, 1]
+    assert threads_for(large, feed_of(4096), 8, 2) == 1  # what each of them has is little
+
+
+@pytest.mark.parametrize(
+    ("processes", "device", "message"),
+    [
+        (9, "cpu", "`train.processes=9` is more than the samples of a batch, `train.batch_size=8`"),
+        (2, "mps", "`train.processes=2` does not go with `mps`"),
+        (2, "cuda", "`train.processes=2`, but there are 0 GPUs, and each process needs one"),
+    ],
+)
+def test_processes_that_a_machine_cannot_have_are_refused(
+    monkeypatch: pytest.MonkeyPatch, processes: int, device: str, message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=message):
+        check_processes(TrainConfig(processes=processes, batch_size=8), torch.device(device))
+
+
+def test_more_processes_than_cores_are_warned_of() -> None:
+    said: list[str] = []
+    with events.subscribed(lambda event: said.append(event.text) if isinstance(event, events.Message) else None):
+        for processes in (1, host.num_cores(), host.num_cores() + 1):
+            check_processes(TrainConfig(processes=processes), torch.device("cpu"))
+    assert said == [
+        f"`train.processes={host.num_cores() + 1}` share {host.num_cores()} cores, which is slower than one on each"
+    ]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

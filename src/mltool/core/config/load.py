@@ -15,7 +15,8 @@ from mltool.core.config.settings import Setting, find_project, from_arguments, f
 from mltool.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
-_WHOLE = "*"
+WHOLE = "*"
+"""The name among the kept values of a mapping for its whole text, where that holds `${…}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def resolve(
     overrides: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
     project: Path | None = None,
+    below: Iterable[Setting] = (),
 ) -> Resolved[ConfigT]:
     """Read every source in rising priority and build `job`, a dataclass whose fields are sections.
 
@@ -61,6 +63,7 @@ def resolve(
         overrides: `KEY=VALUE` tokens.
         values: Keyword arguments from Python.
         project: Folder of `mltool.yaml`; found from the current folder by default.
+        below: Settings of another tool, by whole key, over which all other sources go.
 
     Raises:
         ConfigError: A key is unknown, or a value has the wrong type or is out of range.
@@ -68,7 +71,7 @@ def resolve(
     fields = dict(_leaves(job))
     written = [_with_section(s, fields, own) for s in (*from_overrides(list(overrides)), *from_arguments(values or {}))]
     folder = project or find_project()
-    everything = gather(folder, written)
+    everything = [*below, *gather(folder, written)]
     sections = {key.split(".")[0] for key in fields}
     others = [s for s in everything[: len(everything) - len(written)] if s.key.split(".")[0] in sections]
     last = {setting.key: setting for setting in (*others, *written)}
@@ -87,7 +90,7 @@ def resolve(
             parsed[field_key] = _with_entry(parsed.get(field_key, {}), rest, value)
             before = stored.get(field_key, {})
             # A whole mapping with `${…}` is kept as its text, under a name that no entry can have.
-            stored[field_key] = _with_entry(before if isinstance(before, Mapping) else {_WHOLE: before}, rest, keep)
+            stored[field_key] = _with_entry(before if isinstance(before, Mapping) else {WHOLE: before}, rest, keep)
         else:
             parsed[field_key], stored[field_key] = value, keep
         origins[field_key] = setting.origin
@@ -100,6 +103,19 @@ def resolve(
         if fields[key].metadata.get("shapes", True)
     }
     return Resolved(config, everything_kept, origins, nested(shaping))
+
+
+def read_one(job: type[Any], own: str, setting: Setting) -> tuple[str, Any]:
+    """The whole key that one setting means, and its value, checked as if it stood in the config of `job`.
+
+    Raises:
+        ConfigError: The key is unknown, or the value has the wrong type or is out of range.
+    """
+    fields = dict(_leaves(job))
+    setting = _with_section(setting, fields, own)
+    field_key, rest = _field_of(setting, fields, own)
+    value = _value(setting, fields[field_key], setting.value, is_entry=bool(rest))
+    return (f"{field_key}.{rest}" if rest else field_key), value
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,8 +148,8 @@ def expand(stored: Any) -> Any:
         text = Setting("value", stored, "a stored config")
         return parse(str(_interpolate([text], [])[text]), FieldType(object))
     if isinstance(stored, Mapping):
-        whole = expand(stored[_WHOLE]) if _WHOLE in stored else {}
-        return {**whole, **{key: expand(value) for key, value in stored.items() if key != _WHOLE}}
+        whole = expand(stored[WHOLE]) if WHOLE in stored else {}
+        return {**whole, **{key: expand(value) for key, value in stored.items() if key != WHOLE}}
     return [expand(value) for value in stored] if isinstance(stored, list | tuple) else stored
 
 
@@ -203,9 +219,12 @@ def _value(setting: Setting, field: _Field, written: Any, *, is_entry: bool) -> 
     if wanted is not None:
         choices = field.metadata.get("choices")
         names = [str(name) for name in (choices() if callable(choices) else choices or ())]
-        close = difflib.get_close_matches(str(value).lower(), names, 1)
+        # Of a list, the one that is wrong.
+        wrong = next((one for one in value if str(one) not in names), value) if isinstance(value, tuple) else value
+        shown = wrong if names and wrong is not value else setting.value
+        close = difflib.get_close_matches(str(wrong).lower(), names, 1)
         raise ConfigError(
-            _named(setting, f"`{setting.key}` must be {wanted}, not `{setting.value}`"),
+            _named(setting, f"`{setting.key}` must be {wanted}, not `{shown}`"),
             hint=f"did you mean `{close[0]}`?" if close else None,
         )
     return value
@@ -255,8 +274,8 @@ def _interpolate(referring: Iterable[Setting], everything: Iterable[Setting]) ->
             OmegaConf.update(tree, setting.key, setting.value if isinstance(setting.value, str) else str(setting.value))
         for setting in referring:
             # In a place of its own: a later setting of the same key, or of an entry below it, has taken its place.
-            OmegaConf.update(tree, _WHOLE, setting.value)
-            texts[setting] = OmegaConf.select(tree, _WHOLE, throw_on_missing=True)
+            OmegaConf.update(tree, WHOLE, setting.value)
+            texts[setting] = OmegaConf.select(tree, WHOLE, throw_on_missing=True)
     except OmegaConfBaseException as error:
         problem = str(error).splitlines()[0]
         raise ConfigError(_named(setting, f"`{setting.value}` cannot be resolved: {problem}")) from error

@@ -16,12 +16,28 @@ if TYPE_CHECKING:
     import yaml
 
 FILE_NAME = "mltool.yaml"
-SECTIONS = ("data", "model", "task", "train", "quantize", "compile", "serve", "deploy")
+SECTIONS = (
+    "data",
+    "model",
+    "task",
+    "train",
+    "tune",
+    "quantize",
+    "compile",
+    "serve",
+    "deploy",
+    "gcp",
+    "emulate",
+    "monitor",
+    "hydra",
+)
 """Every section that some verb reads; a test compares them with the verbs' configs."""
 TOP_LEVEL = ("version", "name", *SECTIONS)
 
 _OVERRIDE = re.compile(r"^[A-Za-z_][\w.]*=")
-_RESERVED_VARIABLES = {"MLTOOL_HOME", "MLTOOL_DEBUG", "MLTOOL_API_KEY"}
+STEP_VARIABLE = "MLTOOL_STEP"
+"""Set for the steps of `mltool run`, which tells itself how one of them ended."""
+_RESERVED_VARIABLES = {"MLTOOL_HOME", "MLTOOL_DEBUG", "MLTOOL_API_KEY", STEP_VARIABLE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from mltool.artifacts import digest
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.store import open_store
 from mltool.core.config.load import expand
+from mltool.core.config.settings import find_project
 from mltool.core.errors import ArtifactError
 from mltool.datasets.schema import Schema, schema_of
+from mltool.modeling.code_files import code_files
 from mltool.modeling.config import LOSSES, ModelConfig, TaskConfig
 from mltool.modeling.network import default_network, make_network
 from mltool.modeling.tasks.losses import NO_LOSS
@@ -44,9 +47,16 @@ def recipe(config: ModelConfig, stored: Mapping[str, Any], schema: Schema, task:
 
 
 def code_digests(model: ModelConfig, task: TaskConfig) -> dict[str, str | None]:
-    """The digests of the user's own code that a training runs, by config key."""
+    """The digests of the user's own code that a training runs, with what it imports of the project, by config key."""
     paths = {"model.target": model.target, "task.metric": task.metric, "task.loss": task.loss}
-    return {key: source_digest(path, key) for key, path in paths.items() if path is not None and ":" in path}
+    return {key: _code_digest(path, key) for key, path in paths.items() if path is not None and ":" in path}
+
+
+def _code_digest(path: str, key: str) -> str | None:
+    own, project = source_digest(path, key), find_project()
+    files = {os.path.relpath(file, project): digest.of_file(file) for file in code_files([path], project)}
+    # Alone, it has the digest that it always had: a run that was stopped before goes on.
+    return digest.of_json([own, files]) if set(files.values()) - {own} else own
 
 
 def source_digest(target: str, key: str = "model.target") -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from mltool.datasets.provenance import provenance
 from mltool.datasets.readers import embedded
 from mltool.datasets.readers.table_files import TABLE_SUFFIXES
 from mltool.datasets.source import Source
+from mltool.modeling.config import ModelConfig
 from mltool.modeling.sources.names import check_dataset_name, default_name
 
 TORCH_SUFFIXES = (".pt", ".pth")
-_NOT_SHAPING = ("source", "target", "max_damaged")
+_NOT_SHAPING = ("source", "target", "max_damaged", "remote")
 """The knobs that a dataset of the store leaves free; the others were decided when it was made."""
 
 
@@ -42,6 +44,16 @@ def open_dataset(config: DataConfig, store: Store, name: str | None = None) -> D
     return write_dataset(source, config, store, name, facts)
 
 
+def warn_of_embedded_data(model: ModelConfig, origins: Collection[str]) -> None:
+    """Say that the user's own network gets the embedded digits, where nobody says which data it is for.
+
+    Args:
+        origins: The keys that somebody wrote.
+    """
+    if model.target is not None and not {"data.source", "data.target"} & set(origins):
+        events.warning("no `data.source=` is given, so your network gets the embedded digits")
+
+
 def _in_store(config: DataConfig, store: Store) -> Dataset | None:
     """The dataset of that name or reference, unless the source is an embedded set or stands on the disk."""
     if config.target or config.source in embedded.EMBEDDED or Path(config.source).exists():
@@ -54,7 +66,9 @@ def _in_store(config: DataConfig, store: Store) -> Dataset | None:
     except ArtifactError as error:
         raise DataError(
             f"`data.source={config.source}` is no file, folder or dataset here: {error.message}",
-            hint=f"give a path, one of the embedded sets ({', '.join(embedded.EMBEDDED)}), or the name of a dataset",
+            hint=error.hint
+            if store.refs.versions(ArtifactKind.dataset, name)
+            else f"give a path, one of the embedded sets ({', '.join(embedded.EMBEDDED)}), or the name of a dataset",
         ) from error
     _check_unshaped(config, dataset)
     return dataset

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -17,8 +16,12 @@ from torch.optim import Optimizer
 
 from mltool.core.errors import ArtifactError
 from mltool.modeling.tensor_files import write_safetensors
+from mltool.modeling.training.draws import draw_on, drawn
 
 FILE = "checkpoint.safetensors"
+LIGHTNING_FILE = "checkpoint.ckpt"
+"""What Lightning writes in its place; it is read again only from the run folder that it was written to."""
+FILES = (FILE, LIGHTNING_FILE)
 
 
 @dataclass(slots=True)
@@ -43,49 +46,46 @@ class Progress:
 
 
 def save(
-    path: Path, network: nn.Module, optimizer: Optimizer, best: dict[str, Tensor] | None, progress: Progress
+    path: Path,
+    network: nn.Module,
+    optimizer: Optimizer,
+    best: dict[str, Tensor] | None,
+    progress: Progress,
+    draws: Sequence[str] | None = None,
 ) -> None:
+    """Write a checkpoint between two steps, when there are no gradients.
+
+    Args:
+        draws: The random states of all ranks; by default this process is the only one.
+    """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
-    # Gradients are there only in the middle of an accumulation.
-    tensors |= {f"gradient.{name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
-    tensors["rng.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    metadata = {"progress": json.dumps(asdict(progress)), "draws": json.dumps(draws or [drawn()])}
     staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write_safetensors(staged, tensors, _metadata(progress))
+        write_safetensors(staged, tensors, metadata)
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
 
 
-def _metadata(progress: Progress) -> dict[str, str]:
-    state: Any = np.random.get_state(legacy=True)
-    drawn = {"python": random.getstate(), "numpy": [state[0], state[1].tolist(), *state[2:]]}
-    return {"progress": json.dumps(asdict(progress)), "random": json.dumps(drawn)}
-
-
-def _draw_on(drawn: dict[str, Any]) -> None:
-    version, state, gauss = drawn["python"]
-    random.setstate((version, tuple(state), gauss))
-    name, keys, *rest = drawn["numpy"]
-    np.random.set_state((name, np.array(keys, np.uint32), *rest))
-
-
-def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress, dict[str, Tensor] | None]:
+def load(
+    path: Path, network: nn.Module, optimizer: Optimizer, rank: int = 0
+) -> tuple[Progress, dict[str, Tensor] | None]:
     """Put a run back where it was, and return its progress and its best weights.
+
+    A rank that the run did not have when it was saved goes on with the random state that it comes with.
 
     Raises:
         ArtifactError: The file is damaged or belongs to another network.
     """
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}, "gradient": {}, "rng": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
     try:
         with safe_open(str(path), framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
-            drawn = json.loads(file.metadata()["random"])
+            draws = json.loads(file.metadata()["draws"])
             for key in file.keys():  # noqa: SIM118 - not a dictionary
                 part, _, name = key.partition(".")
                 parts[part][name] = file.get_tensor(key)
@@ -96,17 +96,12 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> tuple[Progress
             index, _, name = key.partition(".")
             state.setdefault(int(index), {})[name] = _laid_out_like(trained[int(index)], value)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        weights = dict(network.named_parameters())
-        for name, gradient in parts["gradient"].items():
-            weights[name].grad = _laid_out_like(weights[name], gradient)
-        torch.set_rng_state(parts["rng"]["cpu"])
-        _draw_on(drawn)
+        if rank < len(draws):
+            draw_on(draws[rank])
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"the checkpoint `{path}` cannot be used: {error}", hint="start without --resume"
         ) from error
-    if "cuda" in parts["rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(parts["rng"]["cuda"])
     return progress, parts["best"] or None
 
 

@@ -16,8 +16,8 @@ from mltool.datasets.schema import Schema
 
 # Axes: N samples
 
-_MEMORY_SHARE = 0.25
-"""Prepared columns stay in memory while they take at most this share of what the process may still use."""
+MEMORY_SHARE = 0.25
+"""How much of the memory that is free prepared columns may take."""
 _CHUNK_BYTES = 4 << 20
 _ALIGNMENT_BYTES = 64
 
@@ -84,11 +84,16 @@ def aligned(tensor: Tensor) -> Tensor:
 
 
 def make_feed(
-    columns: Columns, schema: Schema, preprocess: Sequence[nn.Module], target_scale: tuple[float, float]
+    columns: Columns,
+    schema: Schema,
+    preprocess: Sequence[nn.Module],
+    target_scale: tuple[float, float],
+    memory_share: float = MEMORY_SHARE,
 ) -> Feed:
     """Prepare the samples once if they fit into memory, else whenever they are needed.
 
     Args:
+        memory_share: Prepared columns stay in memory while they take at most this share of what the process may use.
         target_scale: Mean and deviation that numeric targets are brought to 0 and 1 with; (0, 1) leaves them.
     """
     names = [spec.name for spec in schema.inputs]
@@ -96,7 +101,7 @@ def make_feed(
     if target.is_floating_point() and target_scale != (0.0, 1.0):
         target = (target - target_scale[0]) / target_scale[1]
     prepared_bytes = sum(columns.inputs[name].size * 4 for name in names)
-    if prepared_bytes > _MEMORY_SHARE * host.available_memory_bytes():
+    if prepared_bytes > memory_share * host.available_memory_bytes():
         return MappedFeed(columns, names, preprocess, target)
     inputs = [_prepared(columns.inputs[name], module) for name, module in zip(names, preprocess, strict=True)]
     return MemoryFeed(inputs, target)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mltool.core import host
+from mltool.core import events, host
 from mltool.core.errors import ConfigError
 from mltool.modeling.config import TrainConfig
 from mltool.modeling.tasks.task import Task
@@ -38,9 +40,52 @@ def device_for(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def threads_for(network: nn.Module, feed: Feed, batch_size: int) -> int:
-    """1 for small networks, else all cores; the same every time, because results depend on it in the last bits."""
-    return 1 if macs_a_sample(network, feed) * batch_size < _SMALL_MACS else host.num_cores()
+def check_processes(config: TrainConfig, device: torch.device) -> None:
+    """Refuse more processes than there are samples in a batch, or GPUs; more than there are cores are only slow.
+
+    Raises:
+        ConfigError: There are too many, or the device takes one only.
+    """
+    wanted = config.processes
+    if wanted == 1:
+        return
+    if wanted > config.batch_size:
+        raise ConfigError(
+            f"`train.processes={wanted}` is more than the samples of a batch, `train.batch_size={config.batch_size}`",
+            hint=f"use `processes={config.batch_size}` at most, or a larger batch",
+        )
+    if device.type == "mps" or not torch.distributed.is_available():
+        raise ConfigError(
+            f"`train.processes={wanted}` does not go with `{device.type}` and torch {torch.__version__}",
+            hint="use `device=cpu`" if device.type == "mps" else "use `processes=1`",
+        )
+    if device.type == "cuda" and wanted > torch.cuda.device_count():
+        raise ConfigError(
+            f"`train.processes={wanted}`, but there are {torch.cuda.device_count()} GPUs, and each process needs one",
+            hint=f"use `processes={torch.cuda.device_count()}`, or `device=cpu`",
+        )
+    if device.type == "cpu" and wanted > host.num_cores():
+        events.warning(f"`train.processes={wanted}` share {host.num_cores()} cores, which is slower than one on each")
+
+
+def threads_for(network: nn.Module, feed: Feed, batch_size: int, processes: int = 1) -> int:
+    """1 for small networks, else the cores of each process.
+
+    It is the same every time, because results depend on it in the last bits.
+    """
+    own = -(-batch_size // processes)
+    return 1 if macs_a_sample(network, feed) * own < _SMALL_MACS else max(1, host.num_cores() // processes)
+
+
+@contextmanager
+def num_threads(wanted: int) -> Iterator[None]:
+    """That many threads for torch until the block ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def macs_a_sample(network: nn.Module, feed: Feed) -> float:
@@ -75,13 +120,8 @@ def fastest_precision(
     if config.precision != "auto":
         return config.precision == "bf16"
     inputs, target_N = on_device(feed.gather(np.arange(min(config.batch_size, len(feed)))), device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            seconds = {bf16: _seconds_a_step(network, task, inputs, target_N, bf16=bf16) for bf16 in (False, True)}
-    finally:
-        torch.set_num_threads(before)
+    with num_threads(threads), torch.random.fork_rng(devices=[]):
+        seconds = {bf16: _seconds_a_step(network, task, inputs, target_N, bf16=bf16) for bf16 in (False, True)}
     return seconds[False] > _WORTH_IT * seconds[True]
 
 

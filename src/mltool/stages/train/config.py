@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mltool.datasets.config import DataConfig
+from mltool.integrations.config import HydraConfig
 from mltool.modeling.config import ModelConfig, TaskConfig, TrainConfig
 
 
@@ -17,3 +18,4 @@ class TrainJob:
     model: ModelConfig = field(default_factory=ModelConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    hydra: HydraConfig = field(default_factory=HydraConfig)

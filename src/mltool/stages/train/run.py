@@ -72,7 +72,8 @@ class Run:
     def finish(self, artifact: str) -> None:
         self.artifact = artifact
         self._write()
-        (self.folder / checkpoint.FILE).unlink(missing_ok=True)
+        for file in checkpoint.FILES:
+            (self.folder / file).unlink(missing_ok=True)
 
     def _write(self) -> None:
         write_json(self.folder / _FILE, {"key": self.key, "artifact": self.artifact, "memory": self.memory})
@@ -97,7 +98,7 @@ def unfinished_run(store: Store, key: str) -> Run | None:
         MltoolError: Another process is at it.
     """
     for run in _runs(store, key):
-        if run.artifact is None and (run.folder / checkpoint.FILE).exists():
+        if run.artifact is None and any((run.folder / file).exists() for file in checkpoint.FILES):
             if not run.hold():
                 raise MltoolError(f"another process is training run `{run.id}`", hint="wait for it, or end it")
             return run

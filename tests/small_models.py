@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from mltool.runtimes.config import GRAPH
 from mltool.runtimes.runner import Signature
 from mltool.runtimes.samples import SAMPLES, Samples
 from mltool.runtimes.verify import Limits, verify
+from mltool.stages.monitor.watched import REFERENCE
+from mltool.statistics.reference import Reference, build_reference
 
 # Axes: N samples
 
@@ -118,6 +121,18 @@ def slow_model(store: Store, name: str | None = "slow") -> Artifact:
     return _stored(store, name, Schema((Column("x", "tensor"),), (spec,), _TARGET), nodes, constants, inputs)
 
 
+def forged_model(store: Store, model: Artifact, name: str = "forged") -> Artifact:
+    """The same with other answers recorded than it gives, as of a model that runs otherwise elsewhere."""
+    samples = Samples.load(model.path / SAMPLES)
+    others = {key: array + np.float32(0.5) for key, array in samples.outputs.items()}
+    with store.draft(ArtifactKind.model) as draft:
+        for file in (GRAPH, SCHEMA):
+            shutil.copy(model.path / file, draft.path(file))
+        Samples(samples.inputs, others, samples.target).save(draft.path(SAMPLES))
+        manifest = model.manifest
+        return draft.commit(name, config=manifest.config, signature=manifest.signature, checks=model.checks)
+
+
 def _stored(
     store: Store,
     name: str | None,
@@ -138,7 +153,23 @@ def _stored(
         draft.path(GRAPH).write_bytes(graph)
         draft.path(SCHEMA).write_text(json.dumps(schema.to_json()))
         samples.save(draft.path(SAMPLES))
+        _reference(schema, inputs, outputs).save(draft.path(REFERENCE))
         return draft.commit(name, config=config, signature=signature.to_json(), checks=proved)
+
+
+def _reference(schema: Schema, inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> Reference:
+    """The samples once more, as held-out rows and as training data."""
+    numbers = {c.name: inputs["numbers"][:, i] for i, c in enumerate(schema.columns_of("number"))}
+    vocabularies = {c.name: len(c.vocabulary) for c in schema.columns_of("category")}
+    categories = {name: (inputs["categories"][:, i], vocabularies[name]) for i, name in enumerate(vocabularies)}
+    return build_reference(
+        numbers=numbers,
+        categories=categories,
+        target_classes=None,
+        rows=inputs,
+        outputs=outputs,
+        row_split="validation",
+    )
 
 
 def _graph(nodes: list[onnx.NodeProto], inputs: Sequence[TensorSpec], constants: dict[str, np.ndarray]) -> bytes:

@@ -30,10 +30,10 @@ from _serving_network import NUM_INPUTS, network
 import mltool
 from mltool.artifacts.artifact import Artifact
 from mltool.artifacts.checks import CheckStatus
+from mltool.integrations.engines import ENGINES, Engine, find_engine
 from mltool.stages.deploy import image
 from mltool.stages.deploy.asking import answers_as_recorded, is_ready
-from mltool.stages.deploy.config import ENGINES, DockerConfig
-from mltool.stages.deploy.engines import Engine, find_engine
+from mltool.stages.deploy.config import DockerConfig
 
 OURS, TORCH, EMPTY = "mltool, ONNX Runtime", "the same, eager torch", "a container that only says ready"
 TAGS = {OURS: "mltool-bench-image:ours", TORCH: "mltool-bench-image:torch", EMPTY: "mltool-bench-image:empty"}
@@ -104,7 +104,7 @@ def first_answer(engine: Engine, tag: str, model: Artifact) -> Cost:
     """Wall time from making a container to its first right answer; it is gone afterwards."""
     started = time.perf_counter()
     try:
-        engine.start(CONTAINER, tag, HOST, PORT)
+        engine.start(CONTAINER, tag, HOST, PORT, image.PORT)
         while not is_ready(URL):
             if time.perf_counter() > started + START_TIMEOUT_S or not engine.is_running(CONTAINER):
                 raise RuntimeError(f"{tag} does not start: {engine.last_lines(CONTAINER)}")

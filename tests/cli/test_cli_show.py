@@ -167,7 +167,7 @@ def test_every_verb_with_keys_prints_its_config(mltool: Mltool, verb: tuple[str,
 def test_a_dataset_is_added_shown_and_listed(mltool: Mltool) -> None:
     plan = json.loads(mltool("data", "add", "source=penguins", "--dry-run", "--json").out)
     assert plan["num_rows"]["train"] > 0
-    assert json.loads(mltool("data", "list", "--json").out) == {"datasets": []}
+    assert json.loads(mltool("data", "list", "--json").out) == {"datasets": [], "tracked": []}
     added = json.loads(mltool("data", "add", "source=penguins", "--json").out)
     assert added["ref"] == "penguins@1"
     shown: dict[str, Any] = json.loads(mltool("data", "show", "--json").out)

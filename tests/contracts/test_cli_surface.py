@@ -14,24 +14,31 @@ from mltool.cli.app import app, run
 from mltool.cli.arguments import keys_of
 from mltool.cli.help import PANELS
 from mltool.core.config.settings import SECTIONS
-from mltool.verbs import data, deploy, models
+from mltool.verbs import data, deploy, gcp, models, monitor
 from mltool.verbs.jobs import JOBS
 
 COMMAND_OF_VERB = {
+    "checklist": "checklist",
     "compile_model": "compile",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "import_model": "import",
     "load": "models show",
     "predict": "predict",
     "profile": "profile",
     "quantize": "quantize",
+    "run": "run",
     "serve": "serve",
     "train": "train",
+    "tune": "tune",
 }
 FROM_PYTHON_ONLY = {"Model", "errors", "save"}
-GROUPS = {"data": data, "deploy": deploy, "models": models}
-MODE_OF_A_COMMAND = {"data load", "data page", "data plan", "deploy plan_docker", "deploy plan_local", "models garbage"}
-"""What `--open` or `--dry-run` does, or what a command does first."""
+GROUPS = {"data": data, "deploy": deploy, "gcp": gcp, "models": models, "monitor": monitor}
+MODE_OF_A_COMMAND = {
+    "data in_remote", "data load", "data page", "data plan", "data plan_push", "data tracked", "deploy plan_docker",
+    "deploy plan_gcp", "deploy plan_local", "deploy plan_rollback", "deploy plan_stop", "models garbage",
+}  # fmt: skip
+"""What `--open`, `--ask` or `--dry-run` does, or what a command does first."""
 
 
 def commands(group: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -76,7 +83,7 @@ def test_the_help_shows_the_groups_in_the_order_of_the_road(capsys: pytest.Captu
     assert headings == list(PANELS)
 
 
-@pytest.mark.parametrize("group", ["data", "deploy", "models"])
+@pytest.mark.parametrize("group", sorted(GROUPS))
 def test_a_group_without_a_command_shows_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([group]) == 0
     assert f"Usage: mltool {group}" in capsys.readouterr().out

@@ -28,8 +28,9 @@ def test_the_public_names_are_these_and_no_others() -> None:
     assert mltool.__all__ == sorted(mltool.__all__)
     assert dir(mltool) == mltool.__all__
     assert mltool.__all__ == [
-        "Model", "compile_model", "data", "deploy", "errors", "evaluate", "import_model", "load", "models", "predict",
-        "profile", "quantize", "save", "serve", "train",
+        "Model", "checklist", "compile_model", "data", "deploy", "doctor", "errors", "evaluate", "gcp",
+        "import_model", "load", "models", "monitor", "predict", "profile", "quantize", "run", "save", "serve",
+        "train", "tune",
     ]  # fmt: skip
 
 
@@ -53,5 +54,5 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_every_verb_has_a_docstring() -> None:
     assert all(getattr(mltool, name).__doc__ for name in mltool.__all__)
-    groups = (verbs.data, verbs.models)
+    groups = (verbs.data, verbs.models, verbs.monitor)
     assert all(getattr(group, name).__doc__ for group in groups for name in group.__all__)

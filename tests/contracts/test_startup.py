@@ -11,6 +11,7 @@ import pytest
 
 HEAVY = {
     "torch", "numpy", "onnx", "onnxruntime", "wandb", "dvc", "google", "omegaconf", "pyarrow", "PIL", "scipy",
+    "optuna", "hydra",
 }  # fmt: skip
 REPORT = """
 import sys
@@ -47,12 +48,32 @@ def loaded(folder: Path, arguments: list[str], expected: int, **environment: str
         (["train", "epochs=x"], 2),
         (["import"], 2),
         (["train", "--print-config"], 0),
+        (["tune", "trials=0"], 2),
+        (["tune", "--print-config"], 0),
         (["evaluate", "split=nowhere"], 2),
         (["predict"], 2),
+        (["monitor", "drift"], 2),
+        (["monitor", "robustness", "nothing"], 3),
+        (["monitor", "robustness", "corruptions=jpg"], 2),
+        (["monitor", "robustness", "--print-config"], 0),
+        (["monitor", "report", "--print-config"], 0),
+        (["monitor", "drift", "current=a.csv", "alpha=1"], 2),
+        (["data", "list"], 0),
+        (["data", "push"], 3),
+        (["data", "push", "remte=x"], 2),
+        (["data", "pull", "nothing"], 3),
+        (["run", "epochs=x"], 2),
+        (["run", "--print-config"], 0),
+        (["run", "--dry-run"], 0),
         (["profile", "batch_sizes=0"], 2),
         (["profile", "http://localhost"], 2),
         (["profile", "nothing"], 3),
         (["profile", "--print-config"], 0),
+        (["gcp", "emulate", "--help"], 0),
+        (["gcp", "emulate", "--print-config"], 0),
+        (["gcp", "emulate", "port=x"], 2),
+        (["checklist"], 0),
+        (["checklist", "nowhere"], 2),
     ],
 )
 def test_no_heavy_library_is_loaded(tmp_path: Path, arguments: list[str], expected: int) -> None:

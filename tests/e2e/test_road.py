@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
-import sysconfig
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands_testing import mltool, post, running, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,36 +26,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("make_data.py", "train.py"):
         subprocess.run([sys.executable, name], cwd=folder, check=True, capture_output=True)
     return folder
-
-
-def mltool(project: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """What a command prints as JSON."""
-    process = subprocess.run(
-        [str(Path(sysconfig.get_path("scripts")) / "mltool"), *arguments, "--json"],
-        cwd=project, capture_output=True, text=True, timeout=300, env=_environment(),
-    )  # fmt: skip
-    assert process.returncode == code, process.stderr
-    answer: dict[str, Any] = json.loads(process.stdout)
-    return answer
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("MLTOOL_")}
-
-
-def sources(project: Path) -> dict[str, str]:
-    paths = [path for path in project.rglob("*") if path.is_file() and ".mltool" not in path.parts]
-    return {
-        str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if "__pycache__" not in path.parts
-    }
-
-
-def post(url: str, body: bytes, content_type: str = "application/json") -> dict[str, Any]:
-    request = urllib.request.Request(f"{url}/predict", body, {"content-type": content_type})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return dict(json.load(answer))
 
 
 @pytest.mark.timeout(600)
@@ -83,19 +49,12 @@ def test_from_trained_weights_to_a_deployment_that_answers(project: Path) -> Non
     pictures = (project / "five_pictures.npy").read_bytes()
     expected = [one["label"] for one in mltool(project, "predict", "corn@1", "input=five_pictures.npy")["predictions"]]
 
-    served = subprocess.Popen(
-        [str(Path(sysconfig.get_path("scripts")) / "mltool"), "serve", fast, "port=0", "--json"],
-        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment(),
-    )  # fmt: skip
-    assert served.stdout is not None
-    with served:
-        url = json.loads(served.stdout.readline())["url"]
-        answers = post(url, pictures, "application/x-npy")["predictions"]
+    with running(project, "serve", fast, "port=0") as served:
+        answers = post(served["url"], pictures, "application/x-npy")["predictions"]
         assert [one["label"] for one in answers] == expected
         row = np.load(project / "five_pictures.npy")[0]
-        assert post(url, json.dumps({"images": row.tolist()}).encode())["predictions"][0]["label"] == expected[0]
-        served.terminate()
-    assert served.returncode == 0
+        body = json.dumps({"images": row.tolist()}).encode()
+        assert post(served["url"], body)["predictions"][0]["label"] == expected[0]
 
     first = mltool(project, "deploy", "local", "corn@1", "port=0")
     try:

@@ -10,17 +10,24 @@ import typer
 
 from mltool.cli import errors, output
 from mltool.cli.commands import (
+    checklist,
     compile_,
     data,
+    data_places,
     deploy,
+    doctor,
     evaluate,
+    gcp,
     import_,
     models,
+    monitor,
     predict,
     profile,
     quantize,
+    run_,
     serve,
     train,
+    tune,
 )
 from mltool.cli.help import Command, Group, examples
 from mltool.cli.progress import Talk
@@ -37,7 +44,9 @@ def _add(group: typer.Typer, name: str, function: Callable[..., None], example: 
 
 app = _group("From a PyTorch training script, or trained weights, to a verified, fast, deployed and watched model.")
 _add(app, "import", import_.import_, import_.EXAMPLES, "start")
+_add(app, "doctor", doctor.doctor, doctor.EXAMPLES, "start")
 _add(app, "train", train.train, train.EXAMPLES, "train")
+_add(app, "tune", tune.tune, tune.EXAMPLES, "train")
 _add(app, "evaluate", evaluate.evaluate, evaluate.EXAMPLES, "train")
 _add(app, "predict", predict.predict, predict.EXAMPLES, "train")
 _add(app, "profile", profile.profile, profile.EXAMPLES, "optimise")
@@ -49,6 +58,7 @@ _add(app, "serve", serve.serve, serve.EXAMPLES, "ship")
 deploy_app = _group("Put models into service, look at them there, and take them back.")
 _add(deploy_app, "local", deploy.local, deploy.LOCAL_EXAMPLES)
 _add(deploy_app, "docker", deploy.docker, deploy.DOCKER_EXAMPLES)
+_add(deploy_app, "gcp", deploy.gcp, deploy.GCP_EXAMPLES)
 _add(deploy_app, "list", deploy.list_, deploy.LIST_EXAMPLES)
 _add(deploy_app, "status", deploy.status, deploy.STATUS_EXAMPLES)
 _add(deploy_app, "logs", deploy.logs, deploy.LOGS_EXAMPLES)
@@ -56,12 +66,28 @@ _add(deploy_app, "stop", deploy.stop, deploy.STOP_EXAMPLES)
 _add(deploy_app, "rollback", deploy.rollback, deploy.ROLLBACK_EXAMPLES)
 app.add_typer(deploy_app, name="deploy", rich_help_panel="ship", epilog=examples("mltool deploy local"))
 
-data_app = _group("Decode data once, and look at it.")
+monitor_app = _group("Watch models in use.")
+_add(monitor_app, "drift", monitor.drift, monitor.DRIFT_EXAMPLES)
+_add(monitor_app, "robustness", monitor.robustness, monitor.ROBUSTNESS_EXAMPLES)
+_add(monitor_app, "report", monitor.report, monitor.REPORT_EXAMPLES)
+app.add_typer(
+    monitor_app, name="monitor", rich_help_panel="watch", epilog=examples("mltool monitor drift current=today.csv")
+)
+gcp_app = _group("Google Cloud, beside what is deployed to it.")
+_add(gcp_app, "emulate", gcp.emulate, gcp.EMULATE_EXAMPLES)
+app.add_typer(gcp_app, name="gcp", rich_help_panel="ship", epilog=examples("mltool gcp emulate"))
+
+data_app = _group("Decode data once, look at it, and share it.")
 _add(data_app, "add", data.add, data.ADD_EXAMPLES)
 _add(data_app, "show", data.show, data.SHOW_EXAMPLES)
-_add(data_app, "list", data.list_, data.LIST_EXAMPLES)
+_add(data_app, "list", data_places.list_, data_places.LIST_EXAMPLES)
+_add(data_app, "push", data_places.push, data_places.PUSH_EXAMPLES)
+_add(data_app, "pull", data_places.pull, data_places.PULL_EXAMPLES)
 _add(data_app, "rm", data.rm, data.RM_EXAMPLES)
 app.add_typer(data_app, name="data", rich_help_panel="data", epilog=examples("mltool data add source=iris.csv"))
+
+_add(app, "run", run_.run, run_.EXAMPLES, "project")
+_add(app, "checklist", checklist.checklist, checklist.EXAMPLES, "project")
 
 models_app = _group("Look at models, and tidy up.")
 _add(models_app, "list", models.list_, models.LIST_EXAMPLES)

@@ -9,8 +9,11 @@ from mltool.cli.output import Mode
 from mltool.core.errors import ConfigError
 
 
-def confirmed(question: str, *, yes: bool) -> bool:
+def confirmed(question: str, *, yes: bool, declined: str = "nothing was deleted") -> bool:
     """Ask on a terminal; `--yes` answers.
+
+    Args:
+        declined: What is said where the answer is no.
 
     Raises:
         ConfigError: Nobody is there to ask.
@@ -24,5 +27,5 @@ def confirmed(question: str, *, yes: bool) -> bool:
     sys.stderr.flush()
     agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
     if not agreed:
-        output.say("nothing was deleted")
+        output.say(declined)
     return agreed

@@ -44,6 +44,10 @@ def complete_dataset(ctx: typer.Context, incomplete: str) -> list[str]:
     return _refs("dataset", _words(ctx), incomplete)
 
 
+def complete_dataset_then_keys(ctx: typer.Context, incomplete: str) -> list[str]:
+    return [*_refs("dataset", _words(ctx), incomplete), *_keys(ctx, incomplete)]
+
+
 def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
     from mltool.artifacts.store import open_store
 

@@ -15,6 +15,7 @@ from mltool.artifacts.artifact import Artifact
 from mltool.cli import output
 from mltool.cli.arguments import spellings
 from mltool.cli.output import Mode, UnwritableError
+from mltool.core.config.settings import STEP_VARIABLE
 from mltool.core.errors import CheckError, ConfigError, MltoolError
 
 INTERRUPTED = 130
@@ -84,15 +85,24 @@ def _end(error: MltoolError, exit_code: int, arguments: Sequence[str]) -> int:
         from mltool.cli.show import show_artifact
 
         show_artifact(kept, with_reasons=False)
-    output.show_error(error.message, error.hint)
+    if (
+        output.mode() is not Mode.json or STEP_VARIABLE not in os.environ
+    ):  # else `mltool run` reads the JSON and says it
+        output.show_error(error.message, error.hint)
     return exit_code
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
     hint = None
-    if arguments[:1] == ["train"]:
+    if arguments[:1] in (["train"], ["tune"]):
         again = [*arguments, *([] if "--resume" in arguments else ["--resume"])]
         hint = f"continue with `mltool {' '.join(again)}`"
+    elif list(arguments[:2]) == ["deploy", "gcp"]:
+        hint = "run the same command again: it goes on where it stopped"
+    elif list(arguments[:2]) == ["data", "push"]:
+        hint = "the same command goes on; what was sent is not sent again"
+    elif arguments[:1] == ["run"]:
+        hint = "the same command goes on with the step that was interrupted"
     return _end(MltoolError("interrupted", hint=hint), INTERRUPTED, arguments)
 
 

@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from mltool.cli import output
 from mltool.core.errors import ConfigError
 
-PANELS = ("start", "data", "train", "optimise", "ship", "project")
+PANELS = ("start", "data", "train", "optimise", "ship", "watch", "project")
 """The groups of commands, in the order of the road."""
 
 

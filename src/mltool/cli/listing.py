@@ -60,9 +60,13 @@ def show_descent(shown: Descent) -> None:
     if shown.ancestors:
         output.write("")
         _draw_tree(model, shown.ancestors)
-    for proof in shown.attestations:
-        claim = str(proof.config.get("claim", "attestation"))
-        output.write(f"\nattestation `{claim}`, {words.day(proof.manifest.created_utc)} UTC, {proof.label}")
+    claims = [str(proof.config.get("claim", "attestation")) for proof in shown.attestations]
+    for place, (claim, proof) in enumerate(zip(claims, shown.attestations, strict=True)):
+        if claim in claims[place + 1 :]:
+            continue  # the newest counts, and a model that is watched has one every hour
+        earlier = claims.count(claim) - 1
+        more = f", after {earlier:,} earlier" if earlier else ""
+        output.write(f"\nattestation `{claim}`, {words.day(proof.manifest.created_utc)} UTC, {proof.label}{more}")
         if proof.metrics:
             draw_metrics(proof.metrics)
         if proof.checks:

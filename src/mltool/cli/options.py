@@ -35,6 +35,7 @@ OpenOpt = Annotated[bool, typer.Option("--open", help="Open the report in the br
 AcceptOpt = Annotated[
     bool, typer.Option("--accept-failed-checks", help="Deploy although a check failed or is missing; it is recorded.")
 ]
+AskOpt = Annotated[bool, typer.Option("--ask", help="Ask the remote what it holds.")]
 FollowOpt = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is still to come, until Ctrl-C.")]
 ResumeOpt = Annotated[bool, typer.Option("--resume", help="Continue the newest unfinished run with this config.")]
 
@@ -77,12 +78,24 @@ ModelsKeysArg = Annotated[
         autocompletion=completion.complete_models_then_keys,
     ),
 ]
+FolderArg = Annotated[
+    _Tokens,
+    typer.Argument(metavar="[DIR]", help="The folder of a project; by default the current one."),
+]
 DatasetArg = Annotated[
     _Tokens,
     typer.Argument(
         metavar="[REF]",
         help="A dataset: path, digest, name, name@3, or latest, the default.",
         autocompletion=completion.complete_dataset,
+    ),
+]
+DatasetKeysArg = Annotated[
+    _Tokens,
+    typer.Argument(
+        metavar=f"[REF] {_KEYS}",
+        help="A dataset (name, name@3, or latest); by default the newest of each name. And keys.",
+        autocompletion=completion.complete_dataset_then_keys,
     ),
 ]
 ModelArg = Annotated[

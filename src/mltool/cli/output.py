@@ -68,9 +68,9 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def symbol(name: str) -> str:
-    """A mark for `passed`, `failed`, `not_run` or `damaged`; never without the word beside it."""
-    pretty = {"passed": "✓", "failed": "✗", "not_run": "·", "damaged": "✗"}
-    plain = {"passed": "+", "failed": "x", "not_run": "-", "damaged": "x"}
+    """A mark for `passed`, `partly`, `failed`, `not_run` or `damaged`; never without the word beside it."""
+    pretty = {"passed": "✓", "partly": "~", "failed": "✗", "not_run": "·", "damaged": "✗"}
+    plain = {"passed": "+", "partly": "~", "failed": "x", "not_run": "-", "damaged": "x"}
     return (pretty if is_utf8(sys.stdout) else plain)[name]
 
 

@@ -10,7 +10,7 @@ from mltool.core.config.fields import setting
 from mltool.core.errors import ConfigError
 
 LABEL_KINDS = ("auto", "class", "number")
-OF_EVERY_SOURCE = ("source", "classes", "validation_fraction", "test_fraction", "split_seed", "max_damaged")
+OF_EVERY_SOURCE = ("source", "classes", "validation_fraction", "test_fraction", "split_seed", "max_damaged", "remote")
 """The knobs that every source reads; each reader names its own as `KNOBS`."""
 
 
@@ -65,6 +65,10 @@ class DataConfig:
 
     max_damaged: float = setting(0.01, minimum=0.0, maximum=1.0, shapes=False)
     """Largest accepted share of damaged rows or files, as a fraction of 1; above it the command fails."""
+
+    remote: str | None = setting(None, shapes=False)
+    """Where `mltool data push` and `pull` keep datasets: a folder, or `gs://BUCKET/PATH`; by default the default remote
+    of the project's own DVC."""
 
 
 def check_knobs(config: DataConfig, knobs: Iterable[str], what: str) -> None:

@@ -22,6 +22,7 @@ from mltool.datasets.array_checks import checked_arrays
 from mltool.datasets.cells import did_you_mean, json_lines, shorten, sniff_delimiter
 from mltool.datasets.encoder import Encoder, RecordError
 from mltool.datasets.npz import opened_npz
+from mltool.datasets.picture_folder import read_folder
 from mltool.datasets.reading import content_of
 from mltool.datasets.schema import Schema
 
@@ -49,12 +50,17 @@ class Inputs:
 
 
 def read_records(path: str, schema: Schema) -> Inputs:
-    """Read a file of JSON, JSON Lines, CSV, a picture, `.npy` or `.npz`; `-` is standard input, whose form is guessed.
+    """Read a file of JSON, JSON Lines, CSV, a picture, `.npy` or `.npz`, or a folder of pictures.
+
+    `-` is standard input, whose form is guessed.
 
     Raises:
         DataError: The file is missing, empty, broken or of another kind.
         InputError: What it holds does not fit `schema`; names the file and the line or record.
     """
+    if path != STDIN and "\0" not in path and Path(path).is_dir():
+        arrays = read_folder(Path(path), schema)
+        return Inputs(arrays, len(next(iter(arrays.values()))))
     if path == STDIN:
         data = sys.stdin.buffer.read()
         name = "standard input"

@@ -159,11 +159,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def share_bar(share: float) -> Html:
-    """A fraction of 1 as a small bar and in words."""
+def share_bar(share: float, words: str = "") -> Html:
+    """A fraction of 1 as a small bar and in words, by default as a percentage."""
     width = 5 * share if share > 0 else 0.0
     bar = f'<span class="share"><span style="width:{width:.2f}rem"></span></span>'
-    return Html(f'<span class="nowrap">{bar}{escape(percent(share))}</span>')
+    return Html(f'<span class="nowrap">{bar}{escape(words or percent(share))}</span>')
 
 
 def figures(facts: Iterable[tuple[str, str, str]]) -> Html:

@@ -37,9 +37,11 @@ def profile_page(report: ProfileReport, digest: str) -> str:
     if others:
         times += f"; models and batch sizes took turns, and the speed-up is against {first}"
     sections = [
-        Section("Over batch sizes", _plots(report.profiles)),
-        Section("Times", _times(report.profiles), times),
-        Section("Models", _models(report.profiles), "Memory and load time are of new processes that did nothing else"),
+        Section("Over batch sizes", profile_plots(report.profiles)),
+        Section("Times", times_table(report.profiles), times),
+        Section(
+            "Models", models_table(report.profiles), "Memory and load time are of new processes that did nothing else"
+        ),
         Section("Configuration", grouped_key_values(report.config)),
         Section("Host", grouped_key_values(report.host)),
         Section("Next", commands(_next(first, others))),
@@ -75,7 +77,8 @@ def _headlines(profiles: Sequence[Row]) -> Html:
     return figures(facts)
 
 
-def _plots(profiles: Sequence[Row]) -> Html:
+def profile_plots(profiles: Sequence[Row]) -> Html:
+    """Latency and throughput over batch sizes; nothing for a single size."""
     sizes = [batch["batch_size"] for batch in profiles[0]["batches"]]
     if len(sizes) < 2:
         return Html("")
@@ -98,7 +101,7 @@ def _points(profile: Row, key: str) -> list[tuple[float, float]]:
     return sorted((batch["batch_size"], batch[key]) for batch in profile["batches"])
 
 
-def _times(profiles: Sequence[Row]) -> Html:
+def times_table(profiles: Sequence[Row]) -> Html:
     """By batch size, so that the models stand side by side."""
     header = ("batch", "model", "p50", "p90", "p99", "mean", "samples/s", "speed-up", "calls")
     keys = ("latency_p50_ms", "latency_p90_ms", "latency_p99_ms", "latency_mean_ms", "throughput_per_s", "speedup")
@@ -113,7 +116,8 @@ def _times(profiles: Sequence[Row]) -> Html:
     return table(header, rows, label="Times")
 
 
-def _models(profiles: Sequence[Row]) -> Html:
+def models_table(profiles: Sequence[Row]) -> Html:
+    """Size, memory and load time of each model."""
     rows = [
         (
             one["model"],

@@ -100,7 +100,10 @@ svg .s3{color:var(--s3)}svg .s4{color:var(--s4)}svg .s5{color:var(--s5)}
 svg text.name{fill:currentColor}
 .bar{fill:var(--accent)}rect.bar:hover{opacity:.75}
 .cloud{stroke:var(--accent);stroke-width:4.4;stroke-linecap:round;opacity:.4;fill:none}
+.ring{fill:none;stroke:var(--muted);stroke-width:1.5}
+.faint{fill:none;stroke:var(--muted);stroke-width:1;opacity:.5}
 .worst{fill:none;stroke:var(--s1);stroke-width:1.8}
+.silent{fill:none;stroke:var(--bad);stroke-width:2}
 .hit{fill:var(--accent)}.miss{fill:var(--s1)}.none{fill:var(--raised)}
 svg.small{display:block}
 .share{display:inline-block;width:5rem;height:.55rem;background:var(--raised);margin-right:.6rem}

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mltool.reports.markup import MINUS, Html, escape, join, number, text_width
+from mltool.reports.markup import MINUS, Html, escape, join, number, shorten, text_width
 
 NUM_COLOURS = 6
 """Size of the palette; colours also differ by dash or shape, so nothing depends on colour alone."""
@@ -33,6 +33,8 @@ class Scale:
     """Distance of the ticks on a linear scale."""
     marks: tuple[float, ...] = ()
     """Where the ticks stand instead, where whole steps would say less."""
+    names: tuple[str, ...] = ()
+    """What the ticks at 0, 1, 2 and so on are called, where the values are choices."""
 
     def __call__(self, value: float) -> float:
         low, high, value = self.low, self.high, max(-_HUGE, min(_HUGE, value))
@@ -42,6 +44,9 @@ class Scale:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Positions in units and their text."""
+        if self.names:
+            room = int(abs(self.end - self.start) / len(self.names) / LETTER)
+            return [(self(index), shorten(name, max(2, room))) for index, name in enumerate(self.names)]
         if self.marks:
             return self._marks_apart()
         if self.log:

@@ -39,8 +39,8 @@ def variant_page(report: VariantReport) -> str:
         f'<code title="{escape(report.digest)}">{escape(report.digest[:12])}</code>'
     )
     sections = [
-        Section("Candidates", _candidates(report.candidates), "Timed in turns on this host; times are a call"),
-        Section("Checks", _checks(report.checks)),
+        Section("Candidates", candidates_table(report.candidates), "Timed in turns on this host; times are a call"),
+        Section("Checks", checks_table(report.checks)),
         Section("Metrics", _metrics(report.metrics), f"Measured on the {report.metrics_split} split"),
         Section("Configuration", grouped_key_values(report.config)),
         Section("Host", grouped_key_values(report.host)),
@@ -60,7 +60,8 @@ def _headlines(chosen: Mapping[str, Any]) -> Html:
     return figures([fact for fact in facts if fact[1]])
 
 
-def _candidates(candidates: Sequence[Mapping[str, Any]]) -> Html:
+def candidates_table(candidates: Sequence[Mapping[str, Any]]) -> Html:
+    """What was tried, with its outcome and why."""
     rows = [
         (
             c["name"],
@@ -75,7 +76,8 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> Html:
     return table(("candidate", "outcome", "speed-up", "ms", "MiB", "reason"), rows, label="Candidates")
 
 
-def _checks(checks: Sequence[Mapping[str, Any]]) -> Html:
+def checks_table(checks: Sequence[Mapping[str, Any]]) -> Html:
+    """Each check with its verdict."""
     rows = [
         (c.get("id", ""), badge(str(c.get("status", ""))), c.get("value"), c.get("limit"), c.get("detail") or "")
         for c in checks

@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from mltool.records.prediction_log import PredictionLog
+from mltool.runtimes.runner import Signature
 from mltool.serving.config import ServeConfig
 from mltool.serving.served import Served
 
@@ -31,7 +32,7 @@ class Recorder:
         self._log = PredictionLog(folder, worker) if folder is not None else None
         self._deployment = config.deployment or served.name
         self._digest = served.model.digest
-        self._kept = _kept_inputs(served, config.record)
+        self._kept = kept_inputs(served.signature, config.record)
 
     @property
     def num_dropped(self) -> int:
@@ -53,13 +54,17 @@ class Recorder:
             self._log.close()
 
 
-def _kept_inputs(served: Served, record: str) -> tuple[str, ...] | None:
-    """The inputs that are kept; None for all of them."""
+def kept_inputs(signature: Signature, record: str) -> tuple[str, ...] | None:
+    """The inputs that are kept; None for all of them.
+
+    Args:
+        record: As `ServeConfig.record`.
+    """
     if record == "all":
         return None
     if record == "outputs":
         return ()
-    return tuple(spec.name for spec in served.signature.inputs if _is_row(spec.name, spec.shape))
+    return tuple(spec.name for spec in signature.inputs if _is_row(spec.name, spec.shape))
 
 
 def _is_row(name: str, shape: tuple[int, ...]) -> bool:

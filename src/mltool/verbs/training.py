@@ -12,6 +12,7 @@ from mltool.verbs.model import Model
 
 if TYPE_CHECKING:
     from mltool.stages.evaluate.stage import Evaluation
+    from mltool.stages.tune.result import Tuned
 
 
 def train(*overrides: str, resume: bool = False, **values: Any) -> Model:
@@ -26,6 +27,28 @@ def train(*overrides: str, resume: bool = False, **values: Any) -> Model:
     from mltool.stages.train import stage
 
     return Model.of(stage.train(plan, open_store(), resume=resume))
+
+
+def tune(*overrides: str, resume: bool = False, **values: Any) -> Tuned:
+    """Search for the config that trains best: many trainings, of which the bad ones are stopped early.
+
+    Args:
+        overrides: `KEY=VALUE` tokens, such as `space.lr=1e-4..1e-1:log` and `train.epochs=10`.
+        resume: Go on with the newest unfinished study of the same search, or with that of `study=`.
+        values: The same as keywords: `trials=50, space={"lr": "1e-4..1e-1:log", "batch_size": [32, 64]}`.
+    """
+    plan = resolved("tune", overrides, values)
+    from mltool.stages.tune import stage
+
+    return stage.tune(plan, open_store(), resume=resume)
+
+
+def plan_tune(*overrides: str, **values: Any) -> dict[str, Any]:
+    """What `tune` would search, as plain data; nothing is read or written."""
+    job = resolved("tune", overrides, values).config
+    from mltool.stages.tune.space import plan_of
+
+    return plan_of(job)
 
 
 def evaluate(ref: str = "latest", *overrides: str, **values: Any) -> Evaluation:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mltool.core.config.fields import setting
 from mltool.datasets.config import DataConfig
+from mltool.integrations.config import HydraConfig
 from mltool.modeling.config import ModelConfig, TaskConfig
 
 
@@ -19,3 +20,4 @@ class ImportJob:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
+    hydra: HydraConfig = field(default_factory=HydraConfig)

@@ -11,7 +11,7 @@ class PredictJob:
     """All that `mltool predict REF` reads."""
 
     input: str | None = None
-    """A JSON, JSONL, CSV, image or `.npy` file, or `-` for standard input."""
+    """A JSON, JSONL, CSV, image or `.npy` file, a folder of pictures, or `-` for standard input."""
 
     batch_size: int = setting(256, minimum=1)
 

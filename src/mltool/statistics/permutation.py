@@ -100,8 +100,8 @@ class Decision:
         """What the statistic of `head` must exceed for an alarm."""
         num_assignments = len(self._smallest_A)
         first_refused = self._smallest_A[min(int(alpha * num_assignments + 1e-9), num_assignments - 1)]
-        level = max(self._smallest_A[self._smallest_A < first_refused], default=0.0)
-        return float(np.sort(self._heads[head])[num_assignments - 1 - round(level * num_assignments)])
+        # Whatever fewer assignments reach than `first_refused` says is an alarm.
+        return float(np.sort(self._heads[head])[num_assignments - round(first_refused * num_assignments)])
 
     def _joint(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
         """How often the smallest of all heads is as small as `p`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mltool.cli.app import run
+from mltool.core import events
 from mltool.core.errors import ConfigError
 from mltool.stages.run import folder, pipeline
 from user_project import said
@@ -28,10 +29,10 @@ def test_a_comment_is_no_edit_and_stays(tmp_path: Path, said: list[str]) -> None
         text("lr=1").replace("stages:", "stages: # mine"),
     ):
         path.write_text(commented)
-        assert folder.write(tmp_path, text("lr=1"), ["lr=1"]) is False
+        folder.write(tmp_path, text("lr=1"), ["lr=1"])
         assert path.read_text() == commented
     assert said == []
-    assert folder.write(tmp_path, text("lr=2"), ["lr=2"]) is False
+    folder.write(tmp_path, text("lr=2"), ["lr=2"])
     assert path.read_text() == text("lr=2")
     assert said == [f"`{path}` was written anew, without the comments that were added to it"]
 
@@ -39,7 +40,9 @@ def test_a_comment_is_no_edit_and_stays(tmp_path: Path, said: list[str]) -> None
 def test_an_edit_that_already_does_what_is_asked_is_run(tmp_path: Path) -> None:
     path = tmp_path / pipeline.FILE
     path.write_text(text("lr=1").replace("lr=1", "lr=2"))
-    assert folder.write(tmp_path, text("lr=2"), ["lr=2"]) is True
+    with events.collected() as texts:
+        folder.write(tmp_path, text("lr=2"), ["lr=2"])
+    assert "was edited, so it is run as it stands" in texts[0]
     with pytest.raises(ConfigError, match=r"`lr=3` would change .* which somebody edited"):
         folder.write(tmp_path, text("lr=3"), ["lr=3"])
 

@@ -22,7 +22,7 @@ _BARE = re.compile(r"(?!(null|none)$)[\w.+-]+", re.IGNORECASE)
 
 
 def run(*overrides: str, quiet: bool = False, **values: Any) -> Road:
-    """Data, training, evaluation, quantization, compilation, profile, and one page; what has not changed is not redone.
+    """Data, training, variants, profile, robustness, and one page; what has not changed is not done again.
 
     Args:
         overrides: `KEY=VALUE` tokens of any of these steps, as on the command line.

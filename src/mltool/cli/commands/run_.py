@@ -15,7 +15,7 @@ def run(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Walk the whole road, from the data to a profile, and tell it in one page."""
+    """Walk the whole road, from the data to robustness, and tell it in one page."""
     _, overrides = read_args(tokens, verb="run")
     import mltool
     from mltool.cli import output

@@ -37,8 +37,8 @@ def standing(folder: Path, text: str) -> str:
     return found
 
 
-def write(folder: Path, text: str, asked: Sequence[str]) -> bool:
-    """Write `dvc.yaml` unless somebody edited it, and return whether somebody did.
+def write(folder: Path, text: str, asked: Sequence[str]) -> None:
+    """Write `dvc.yaml` unless somebody edited it.
 
     Args:
         asked: What somebody wants to be otherwise than the project's file says.
@@ -55,7 +55,7 @@ def write(folder: Path, text: str, asked: Sequence[str]) -> bool:
                 hint="write it into that file, or delete the file to have it written anew",
             )
         events.info(f"`{path}` was edited, so it is run as it stands")
-        return True
+        return
     if not path.exists():
         write_text(path, text)
     elif not pipeline.is_same(found, text):
@@ -65,7 +65,6 @@ def write(folder: Path, text: str, asked: Sequence[str]) -> bool:
     ignored = path.with_name(".gitignore")
     if not ignored.exists():
         write_text(ignored, _IGNORED)
-    return False
 
 
 @contextlib.contextmanager

@@ -60,9 +60,8 @@ def roll_out(cloud: Cloud, wanted: Wanted, image_digest: str, journal: Journal) 
         _give_up(cloud, wanted, trial, revision, check, journal)
     after = _with_traffic(cloud, wanted, trial, revision, journal)
     journal.live(after.url, template.image, traffic_of(after))
-    if (
-        run.is_public(cloud, wanted.name) != wanted.config.public
-    ):  # as it is by now; last of all, and the next run sets it if this one cannot
+    # Looked up now, since a build may lie between; last of all, and the next run sets it if this one cannot.
+    if run.is_public(cloud, wanted.name) != wanted.config.public:
         run.set_public(cloud, wanted.name, public=wanted.config.public)
     return RolledOut(revision, after.url, traffic_of(after), check)
 
